@@ -1,0 +1,32 @@
+# alder_library(NAME SOURCES... [LINK ...]): a static library of one room, included as "room/file.hpp".
+# alder_test(NAME SOURCES... [LINK ...]): a GoogleTest program, each of its tests known to CTest.
+
+find_package(Threads REQUIRED)
+
+function(alder_settings target)
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers)
+  if(ALDER_WERROR)
+    target_compile_options(${target} PRIVATE -Werror)
+  endif()
+  if(ALDER_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${ALDER_SANITIZE} -fno-omit-frame-pointer -g)
+    target_link_options(${target} PRIVATE -fsanitize=${ALDER_SANITIZE})
+  endif()
+endfunction()
+
+function(alder_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK;PRIVATE_LINK")
+  add_library(alder_${name} STATIC ${arg_SOURCES})
+  add_library(alder::${name} ALIAS alder_${name})
+  alder_settings(alder_${name})
+  target_link_libraries(alder_${name} PUBLIC ${arg_LINK} PRIVATE ${arg_PRIVATE_LINK})
+endfunction()
+
+function(alder_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK;LABELS")
+  add_executable(${name} ${arg_SOURCES})
+  alder_settings(${name})
+  target_link_libraries(${name} PRIVATE ${arg_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${arg_LABELS}" TIMEOUT 300)
+endfunction()

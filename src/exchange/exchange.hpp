@@ -1,0 +1,107 @@
+// The exchange contract: edges and generations, nothing about learning.
+//
+// A *generation* is one published version of a worker's model array. For each generation g a worker
+//   1. publish(g, bucket, source)  hands over memory that stays unchanged until all live neighbours have
+//                                  read it (await_released says when);
+//   2. announce(g, header)         sends 64 bytes (loss, degree, ...), at any time before the
+//                                  neighbours need them;
+//   3. await(g, ...)               waits, with a deadline, for headers or buckets of its live neighbours;
+//   4. reads slot(neighbour, g)    the neighbour's array, in place where that is possible;
+//   5. release(g)                  says that it has read them.
+// Edges may be directed: `live` at generation g names whom this worker sends to and hears from.
+//
+// Threads: one Endpoint belongs to one worker and is used by one thread at a time.
+// No call blocks without a deadline; what is missing comes back as a status per neighbour, so that the
+// caller can go on without that neighbour (its weight returns to self).
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/types.hpp"
+
+namespace alder {
+
+// What travels beside every model: one cache line, one writer (the sender), checked by crc32c.
+struct alignas(64) Header {
+  static constexpr uint32_t kMagicVersion = 0xA1DE0001;  // protocol version 1
+  uint32_t magic_version = kMagicVersion;
+  uint32_t epoch = 0;                // of membership, not of training: fences a zombie
+  uint64_t generation = 0;
+  uint64_t step = 0;
+  float loss = 0;                    // what leaders are ranked by; not finite ranks last
+  uint32_t degree = 0;               // live neighbours of the sender
+  uint64_t consumed_generation = 0;  // the sender has released every generation below this one
+  uint32_t flags = 0;
+  uint32_t wire_type = 0;            // 0: float32
+  uint64_t graph_hash = 0;           // both ends must run the same schedule
+  uint32_t crc32c = 0;               // of the preceding 56 bytes
+  uint32_t reserved = 0;
+};
+static_assert(sizeof(Header) == 64 && alignof(Header) == 64);
+
+enum class Arrival : uint8_t {
+  arrived,
+  late,    // the deadline passed
+  failed,  // the edge is broken or the neighbour is gone
+};
+
+// Who exchanges with whom in one generation, seen from one worker. Sorted by rank, without self.
+struct LiveEdges {
+  std::vector<Rank> send_to;
+  std::vector<Rank> receive_from;
+};
+
+using Deadline = std::chrono::steady_clock::time_point;
+
+class Endpoint {
+ public:
+  virtual ~Endpoint() = default;
+  virtual Rank rank() const = 0;
+
+  // Opens a generation (strictly increasing) on these edges.
+  virtual void open(Generation generation, const LiveEdges& live) = 0;
+  virtual void publish(Generation generation, Bucket bucket, std::span<const float> source) = 0;
+  virtual void announce(Generation generation, const Header& header) = 0;
+
+  // One status per live.receive_from, in its order; returns as soon as all are settled.
+  virtual std::vector<Arrival> await_headers(Generation generation, Deadline deadline) = 0;
+  virtual std::vector<Arrival> await_bucket(Generation generation, Bucket bucket, Deadline deadline) = 0;
+
+  // Valid after arrival and until release(generation).
+  virtual Header header(Rank neighbour, Generation generation) const = 0;
+  virtual std::span<const float> slot(Rank neighbour, Generation generation, Bucket bucket) const = 0;
+  virtual void release(Generation generation) = 0;
+
+  // Whether every live.send_to neighbour has read what was published in `generation`, so that the
+  // source may be overwritten.
+  virtual std::vector<Arrival> await_released(Generation generation, Deadline deadline) = 0;
+
+  // Payload bytes this worker sent along the edge to `neighbour` since construction (counted as if
+  // sent, also where they were read in place).
+  virtual int64_t bytes_sent(Rank neighbour) const = 0;
+};
+
+// A job's exchange: hands out the endpoints of the workers that live in this process.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  virtual int workers() const = 0;
+  virtual std::vector<Rank> local() const = 0;
+  virtual Endpoint& endpoint(Rank local_rank) = 0;
+  virtual std::string description() const = 0;
+};
+
+// All workers in this process; neighbours' arrays are read in place, no copy is made.
+// `buckets` lengths in elements, in order; they add up to the model array.
+std::unique_ptr<Exchange> make_local_exchange(int workers, std::vector<std::size_t> buckets);
+
+// Nobody hears anybody: every await says `failed` at once. For measuring a run without exchange.
+std::unique_ptr<Exchange> make_no_exchange(int workers, std::vector<std::size_t> buckets);
+
+}  // namespace alder

@@ -1,0 +1,50 @@
+// The safetensors format (https://github.com/huggingface/safetensors): 8 bytes little-endian header length, a JSON
+// header {name: {dtype, shape, data_offsets}, "__metadata__": {string: string}}, then the bytes. PyTorch opens it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace alder {
+
+enum class DType { f32, f64, i32, i64, u8, bf16, u64 };
+std::size_t size_of(DType type);
+
+struct TensorView {
+  DType type = DType::f32;
+  std::vector<int64_t> shape;
+  std::span<const std::byte> bytes;
+};
+
+// A whole file in memory. Errors name the origin, the tensor and what is wrong.
+class SafeTensors {
+ public:
+  static SafeTensors read(const std::filesystem::path& path);
+  // `origin` is what errors call it. Never reads outside `bytes`, whatever they hold.
+  static SafeTensors parse(std::vector<std::byte> bytes, std::string origin);
+
+  const std::map<std::string, TensorView>& tensors() const { return tensors_; }
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  bool contains(const std::string& name) const { return tensors_.contains(name); }
+  // Throws Error when the tensor is absent (names the near ones) or has another type or shape (says both).
+  std::span<const float> floats(const std::string& name, std::span<const int64_t> shape) const;
+  const TensorView& at(const std::string& name) const;
+
+ private:
+  std::string origin_;
+  std::vector<std::byte> bytes_;
+  std::map<std::string, TensorView> tensors_;
+  std::map<std::string, std::string> metadata_;
+};
+
+// Writes atomically (base/file.hpp). Data offsets follow the map's order; each tensor is aligned to 8 bytes by
+// padding the header.
+void write_safetensors(const std::filesystem::path& path, const std::map<std::string, TensorView>& tensors,
+                       const std::map<std::string, std::string>& metadata);
+
+}  // namespace alder
