@@ -1,9 +1,7 @@
-// Labelled pictures in memory, as bytes.
+// Labelled pictures in memory, as bytes, and how they become batches.
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,7 +24,7 @@ struct Pictures {
 };
 
 struct Dataset {
-  std::string name;            // "cifar10", "cifar100", "shapes"
+  std::string name;  // "cifar10", "cifar100", "shapes"
   int classes = 10;
   std::vector<std::string> class_names;
   std::vector<float> mean, deviation;  // per channel, of pixels scaled to [0, 1]
@@ -34,45 +32,52 @@ struct Dataset {
 };
 
 struct DatasetOptions {
-  uint64_t seed = 1;            // shapes only
+  uint64_t seed = 1;  // shapes only
   int64_t shapes_train = 8192, shapes_test = 2048;
   int64_t limit_train = 0, limit_test = 0;  // 0: all; else the first n pictures
-  bool verify = true;           // SHA-256 of CIFAR's files against the published ones
+  bool verify = true;                       // SHA-256 of CIFAR's files against the published ones
 };
 
-// "cifar10:DIR", "cifar100:DIR" (DIR holds the official binary files, or the folder cifar-10-batches-bin /
-// cifar-100-binary that does) or "shapes". Throws UsageError for an unknown word, Error for a file that is missing
-// (says where to get it), has the wrong size, checksum, or a label out of range.
+// "cifar10:DIR", "cifar100:DIR" (DIR holds the official binary files, or the folder
+// cifar-10-batches-bin / cifar-100-binary that does) or "shapes". Throws UsageError for an unknown
+// word, Error for a file that is missing (says where to get it), has the wrong size, checksum, or a
+// label out of range.
 Dataset load_dataset(std::string_view specification, const DatasetOptions& options);
 
-// How training pictures are perturbed. All draws are a function of (seed, epoch, sample index), so a picture is the
-// same whatever thread or worker asks for it.
+// How training pictures are perturbed, in this order. All draws are a function of (seed, epoch,
+// sample index), so a picture is the same whatever thread or worker asks for it.
 struct Augmentation {
-  int crop_padding = 4;  // zero-padded random crop (padding in normalised space, as torchvision's RandomCrop before
-                         // normalisation pads black: documented in augment.cpp)
-  bool flip = true;
-  int cutout = 0;        // side of the square, 0: none
+  int crop_padding = 4;  // random crop out of the picture with this many black pixels around it
+  bool flip = true;      // mirrored left to right, half of the time
+  int cutout = 0;        // side of a square filled with the mean colour (0 when normalised); 0: none
 };
 
-// Writes normalised pictures (NCHW float32) of the samples `indices` to `images` and their labels to `labels`.
-// `augmentation` null: no perturbation (evaluation).
+// Writes normalised pictures (NCHW float32) of the samples `indices` to `images` and their labels to
+// `labels`. `augmentation` null: no perturbation (evaluation). Throws Error when a span has the wrong
+// length or a sample does not exist. Thread-safe: reads only.
 void make_batch(const Dataset& dataset, const Pictures& pictures, std::span<const int64_t> indices,
                 const Augmentation* augmentation, uint64_t seed, int64_t epoch, std::span<float> images,
                 std::span<int32_t> labels);
 
-// Which training samples belong to each worker: disjoint, nearly equal (IID) or by class shares drawn from a
-// Dirichlet(alpha) distribution per class (Hsu et al. 2019). Deterministic by seed.
+// Which training samples belong to each worker: disjoint, all of them, deterministic by seed; every
+// worker has at least one. Throws UsageError for fewer samples than workers.
+// IID: one shuffle cut into `workers` parts whose sizes differ by at most 1.
 std::vector<std::vector<int64_t>> shard_iid(int64_t samples, int workers, uint64_t seed);
-std::vector<std::vector<int64_t>> shard_dirichlet(std::span<const int32_t> labels, int classes, int workers, double alpha,
-                                                  uint64_t seed);
+// Non-IID: the samples of each class are dealt out in shares drawn from a symmetric Dirichlet(alpha)
+// over workers (Yurochkin et al., "Bayesian nonparametric federated learning", ICML 2019): small
+// alpha, few classes a worker; large alpha, nearly IID. Sizes differ. alpha > 0, else UsageError.
+std::vector<std::vector<int64_t>> shard_dirichlet(std::span<const int32_t> labels, int classes, int workers,
+                                                  double alpha, uint64_t seed);
 
-// The samples of one mini-batch: a worker's shard shuffled anew each epoch (function of seed, rank and epoch), cut
-// into batches; the last, partial batch is dropped.
+// The samples of one mini-batch: a worker's shard shuffled anew each epoch (function of seed, rank
+// and epoch), cut into batches; the last, partial batch is dropped.
 class BatchSampler {
  public:
   BatchSampler(std::vector<int64_t> shard, Rank rank, int batch, uint64_t seed);
+  // 0 when the shard is smaller than a batch.
   int64_t batches_per_epoch() const;
   // Thread-compatible. Epoch changes reshuffle; any (epoch, batch) may be asked in any order.
+  // Valid until a batch of another epoch is asked for. Throws Error for an index out of range.
   std::span<const int64_t> batch(int64_t epoch, int64_t index);
 
  private:
