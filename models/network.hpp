@@ -81,18 +81,22 @@ struct Network {
 };
 
 // Builds a network by its name. Known names:
-//   resnet-20 | -32 | -44 | -56 | -110   CIFAR ResNet (He et al. 2015, 4.2), widths 16/32/64; where the shape
-//                                        changes, the shortcut is a 1x1 convolution with batch norm (option
-//                                        B, as in the larger nets: 2,752 parameters more than option A's
-//                                        padding)
-//   resnet-18 | -34 | -50                torchvision's with a 3x3 stem and no max pool
-//   resnet-release                       the bottleneck net of the AL-DSGD release, 545,930 parameters
-//   wrn-D-K                              WideResNet (Zagoruyko and Komodakis 2016), stride in the first
-//   convolution wrn-D-K-release                      stride in the second convolution, convolution biases, as
-//   in the AL-DSGD release tiny                                 a few small layers with every operator, for
-//   tests and first steps
-// Throws UsageError: an unknown name (lists the near ones), a depth or width that the family has not, classes
-// < 2.
+//   resnet-20 | -32 | -44 | -56 | -110
+//       CIFAR ResNet (He et al. 2015, 4.2), widths 16/32/64. Where the shape changes, the shortcut is a
+//       1x1 convolution with batch norm (option B, as in the larger nets: 2,752 parameters more than
+//       option A's padding).
+//   resnet-18 | -34 | -50
+//       torchvision's with a 3x3 stem and no max pool.
+//   resnet-release
+//       the bottleneck net of the AL-DSGD release, 545,930 parameters.
+//   wrn-D-K
+//       WideResNet (Zagoruyko and Komodakis 2016), stride in the first convolution.
+//   wrn-D-K-release
+//       as in the AL-DSGD release: stride in the second convolution, convolution biases.
+//   tiny
+//       a few small layers with every operator, for tests and first steps.
+// Throws UsageError: an unknown name (lists the near ones), a depth or width that the family has not,
+// fewer than 2 classes.
 Network make_network(std::string_view name, int classes, int height = 32, int width = 32);
 
 // The names above, patterns included, for help texts and for "did you mean".
