@@ -21,6 +21,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/types.hpp"
@@ -31,16 +32,16 @@ namespace alder {
 struct alignas(64) Header {
   static constexpr uint32_t kMagicVersion = 0xA1DE0001;  // protocol version 1
   uint32_t magic_version = kMagicVersion;
-  uint32_t epoch = 0;                // of membership, not of training: fences a zombie
+  uint32_t epoch = 0;  // of membership, not of training: fences a zombie
   uint64_t generation = 0;
   uint64_t step = 0;
   float loss = 0;                    // what leaders are ranked by; not finite ranks last
   uint32_t degree = 0;               // live neighbours of the sender
   uint64_t consumed_generation = 0;  // the sender has released every generation below this one
   uint32_t flags = 0;
-  uint32_t wire_type = 0;            // 0: float32
-  uint64_t graph_hash = 0;           // both ends must run the same schedule
-  uint32_t crc32c = 0;               // of the preceding 56 bytes
+  uint32_t wire_type = 0;   // 0: float32
+  uint64_t graph_hash = 0;  // both ends must run the same schedule
+  uint32_t crc32c = 0;      // of the preceding 56 bytes
   uint32_t reserved = 0;
 };
 static_assert(sizeof(Header) == 64 && alignof(Header) == 64);
@@ -48,8 +49,9 @@ static_assert(sizeof(Header) == 64 && alignof(Header) == 64);
 enum class Arrival : uint8_t {
   arrived,
   late,    // the deadline passed
-  failed,  // the edge is broken or the neighbour is gone
+  failed,  // the edge is broken, or the neighbour is gone or has passed this generation by
 };
+std::string_view to_string(Arrival arrival);
 
 // Who exchanges with whom in one generation, seen from one worker. Sorted by rank, without self.
 struct LiveEdges {
@@ -59,6 +61,12 @@ struct LiveEdges {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
+// await_released can be asked for this many generations back, counted from the last opened one.
+inline constexpr std::size_t kRememberedGenerations = 8;
+
+// Calls in the wrong order (a generation that does not increase, a slot read before await said `arrived`
+// or after release, a bucket of the wrong length) are errors of the program: std::logic_error, which says
+// who did what.
 class Endpoint {
  public:
   virtual ~Endpoint() = default;
@@ -67,16 +75,18 @@ class Endpoint {
   // Opens a generation (strictly increasing) on these edges.
   virtual void open(Generation generation, const LiveEdges& live) = 0;
   virtual void publish(Generation generation, Bucket bucket, std::span<const float> source) = 0;
+  // The caller gives epoch, step, loss, degree, flags and graph_hash; the endpoint fills in the rest.
   virtual void announce(Generation generation, const Header& header) = 0;
 
-  // One status per live.receive_from, in its order; returns as soon as all are settled.
+  // One status per live.receive_from, in its order; returns as soon as all are settled. A deadline that
+  // has passed asks without waiting.
   virtual std::vector<Arrival> await_headers(Generation generation, Deadline deadline) = 0;
   virtual std::vector<Arrival> await_bucket(Generation generation, Bucket bucket, Deadline deadline) = 0;
 
   // Valid after arrival and until release(generation).
   virtual Header header(Rank neighbour, Generation generation) const = 0;
   virtual std::span<const float> slot(Rank neighbour, Generation generation, Bucket bucket) const = 0;
-  virtual void release(Generation generation) = 0;
+  virtual void release(Generation generation) = 0;  // in the order of opening
 
   // Whether every live.send_to neighbour has read what was published in `generation`, so that the
   // source may be overwritten.
@@ -94,8 +104,24 @@ class Exchange {
   virtual int workers() const = 0;
   virtual std::vector<Rank> local() const = 0;
   virtual Endpoint& endpoint(Rank local_rank) = 0;
+  // A local worker cannot go on: its edges report `failed` at both ends from now on, waits in progress
+  // included. From any thread. What neighbours were told has arrived they may read until they release it.
+  virtual void mark_failed(Rank local_rank) = 0;
   virtual std::string description() const = 0;
 };
+
+// A wait that did not end well, for a person.
+struct Wait {
+  Rank waiter = 0;
+  std::string_view what;  // "the header", "bucket 0", "the release"
+  Generation generation;
+  std::span<const Rank> neighbours;   // who was waited for
+  std::span<const Arrival> arrivals;  // what came of it, same order
+  double seconds = 0;                 // since when
+};
+// "worker 3 waited 30.0 s for bucket 0 of generation 12: worker 1 is late, worker 5 has failed". Names only
+// those that did not arrive.
+std::string describe_wait(const Wait& wait);
 
 // All workers in this process; neighbours' arrays are read in place, no copy is made.
 // `buckets` lengths in elements, in order; they add up to the model array.
