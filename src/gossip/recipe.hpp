@@ -17,10 +17,12 @@ namespace alder::gossip {
 
 // When the local update happens relative to the combination. With y = x - lr * update:
 enum class Order {
-  combine_while_adapt,  // x+ = sum_k row[k] x_k - lr * update         (D-PSGD as published; one exchange of
-                        // x)
-  adapt_then_combine,  // x+ = sum_k row[k] y_k                       (the AL-DSGD release; one exchange of y)
-  paper,  // h = y - lr * pulls(x); x+ = (1-w) W h + w_N x_b + w_tau x_t   (two exchanges: x, then h)
+  // x+ = sum_k row[k] x_k - lr * update. One exchange, of x: D-PSGD as published.
+  combine_while_adapt,
+  // x+ = sum_k row[k] y_k. One exchange, of y: the AL-DSGD release.
+  adapt_then_combine,
+  // h = y - lr * pulls(x); x+ = (1 - w_N - w_tau) W h + w_N x_b + w_tau x_t. Two exchanges, of x and h.
+  paper,
 };
 Order parse_order(std::string_view word);
 std::string_view to_string(Order order);
@@ -129,8 +131,8 @@ class Recipe {
 class RankingLoss {
  public:
   explicit RankingLoss(float decay);  // UsageError outside [0, 1)
-  float update(
-      float loss);  // returns the value to announce; a not-finite loss is announced as it is, and forgotten
+  // Returns the value to announce; a not-finite loss is announced as it is, and forgotten.
+  float update(float loss);
   std::optional<float> value() const { return value_; }
   void restore(std::optional<float> value) { value_ = value; }
 
