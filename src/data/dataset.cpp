@@ -27,8 +27,8 @@ Dataset load_whole(std::string_view specification, const DatasetOptions& options
     return draw_shapes(options.seed, options.shapes_train, options.shapes_test);
   }
   if (word != "cifar10" && word != "cifar100") {
-    const std::array<std::string, 3> known{"cifar10:DIR", "cifar100:DIR", "shapes"};
-    usage_error("{}", unknown_name("data", specification, known));
+    const std::array<std::string, 3> known{"cifar10", "cifar100", "shapes"};
+    usage_error("{} (write cifar10:DIR, cifar100:DIR or shapes)", unknown_name("data", word, known));
   }
   if (folder.empty()) {
     usage_error("data '{}' names no folder; write {}:DIR with the folder of the binary files", specification,
