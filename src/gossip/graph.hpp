@@ -32,13 +32,20 @@ std::vector<int> degrees(const Graph& graph);
 std::vector<std::vector<Rank>> adjacency(const Graph& graph);  // sorted neighbours
 // Component number of every node, numbered from 0 in order of the smallest rank.
 std::vector<int> components(const Graph& graph);
+bool connected(const Graph& graph);
+std::string describe_components(const Graph& graph);  // "{0,4} and {1,2,3,5,6,7}", long ones cut
+
+// Graphs beyond this are refused instead of filling the memory.
+inline constexpr int kMaxEdges = 5'000'000;
 
 // A graph by its name, for `workers` nodes:
 //   ring, torus (2-D, nearest to square), star, complete, exponential (static: distances 2^k),
 //   erdos-renyi:P[:SEED], geometric:RADIUS[:SEED] (both drawn again until connected),
 //   g8, g8-10, g8-9, g8-7, g8-5      the release's 8-node graph and its sparser variants (edge counts)
 //   g8-b, g8-c                        its second and third relabelled copies
-//   g16-geometric-5, -10, -13, g16-erdos-renyi-8   the 16-node graphs, where their edges are known
+//   g16-geometric-5, -10, -13, g16-erdos-renyi-8   16 nodes with this largest degree: of the same kinds and
+//                                     degrees as MATCHA's, but drawn here by a fixed seed, not MATCHA's own
+//                                     edges
 //   PATH                              an edge-list file, see read_edge_list
 // Throws UsageError (unknown name with the near ones; wrong number of workers).
 Graph named_graph(std::string_view name, int workers);
