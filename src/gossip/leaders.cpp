@@ -26,17 +26,10 @@ void check_pair(std::string_view first, float a, std::string_view second, float 
   }
 }
 
-// Steps to look at before saying that something never happens: whole periods, and enough steps to meet
-// a communicating one when only every few do.
-Step steps_to_scan(const Schedule& schedule) {
-  const Step period = std::max(1, schedule.period());
-  return period * ((64 + period - 1) / period);
-}
-
 // Whether some worker at some step hears one with more live neighbours than itself.
 bool degree_leader_can_be_another(const Schedule& schedule) {
   std::vector<GossipRow> rows(static_cast<std::size_t>(schedule.workers()));
-  for (Step step = 0; step < steps_to_scan(schedule); ++step) {
+  for (Step step = 0; step < schedule.period(); ++step) {
     for (Rank rank = 0; rank < schedule.workers(); ++rank) rows[rank] = schedule.row(step, rank);
     for (const GossipRow& row : rows) {
       for (const Incoming& in : row.incoming) {
@@ -126,7 +119,8 @@ EffectiveWeights effective_weights(const LeaderOptions& options, double strength
 }
 
 double leader_strength(const LeaderOptions& options, Step step, Step total_steps) {
-  if (!options.enabled || step % options.every != 0) return 0;
+  // The last of each group of steps, as with local steps, so that leader terms meet an exchange.
+  if (!options.enabled || (step + 1) % options.every != 0) return 0;
   if (options.annealing == Annealing::constant) return 1;
   const double progress = static_cast<double>(step) / static_cast<double>(total_steps);
   const double fallen = std::min(1.0, progress / options.anneal_until);

@@ -75,7 +75,10 @@ std::vector<RowEntry> plain_row(const Heard& heard) {
 }
 
 // (1 - a_N - a_tau) W + a_N [k = b] + a_tau [k = t], the leaders' models being half steps or not.
-std::vector<RowEntry> led_row(Weights weights, Leaders leaders, double best, double degree, bool half_step) {
+std::vector<RowEntry> led_row(const Heard& heard, Leaders leaders, double best, double degree,
+                              bool half_step) {
+  if (best == 0 && degree == 0) return plain_row(heard);
+  Weights weights = heard.weights;
   for (Weight& w : weights) w.weight *= 1 - best - degree;
   add(weights, leaders.best, best, half_step);
   add(weights, leaders.degree, degree, half_step);
@@ -141,11 +144,11 @@ StepRow Recipe::row(Step step, const Standing& self, std::span<const Standing> h
     result.adapt =
         pulled_row(self.rank, result.leaders, pull * leaders_.pull_best, pull * leaders_.pull_degree);
     result.combine =
-        led_row(part.weights, result.leaders, s * leaders_.weight_best, s * leaders_.weight_degree, false);
+        led_row(part, result.leaders, s * leaders_.weight_best, s * leaders_.weight_degree, false);
     return result;
   }
   const EffectiveWeights weights = effective_weights(leaders_, result.strength);
-  result.combine = led_row(part.weights, result.leaders, weights.best, weights.degree, half_step);
+  result.combine = led_row(part, result.leaders, weights.best, weights.degree, half_step);
   return result;
 }
 

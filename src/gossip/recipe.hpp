@@ -49,7 +49,7 @@ struct LeaderOptions {
   Annealing annealing = Annealing::constant;
   double anneal_until = 1.0;  // progress at which strength reaches 0 (linear, cosine)
   bool include_self = true;   // self is a candidate; it comes first, so it wins ties
-  int every = 1;              // leader terms at every n-th step only
+  int every = 1;              // leader terms at every n-th step only: n-1, 2n-1, ...
 };
 
 // Named presets: "released" (0.3, 0.1, 0.2, 0.2), "small" (effective 0.1 best + 0.1 degree, no pull),
