@@ -1,0 +1,59 @@
+// From a network's layer list to the instructions that the CPU engine runs, and to their memory.
+//
+// Fusion: batch norm takes up the ReLU behind it, and also the residual addition when nobody else
+// reads its output. Average pool, linear layer and loss are one instruction, the head.
+//
+// Gradients of a value that several layers read stay apart until somebody needs their sum: batch norm
+// reads two parts in its own pass, so a residual connection costs no pass of its own.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "models/network.hpp"
+
+namespace alder {
+
+inline constexpr int kNone = -1;
+
+enum class Action { convolution, norm, relu, add, head };
+
+// Operands are indices in Program::buffers. The same record serves both directions; the backward one
+// has its gradient operands filled in. An `add` in the backward list means dx = gradient + gradient2.
+struct Instruction {
+  Action action;
+  int layer;             // of the network: the convolution, batch norm or linear layer that it stands for
+  int x = kNone;         // what it reads
+  int residual = kNone;  // norm: added after normalising; add: the second summand
+  int y = kNone;         // what it writes; may be x's buffer (relu, add)
+  bool relu = false;     // norm: a ReLU ends it
+
+  int gradient = kNone;   // of y
+  int gradient2 = kNone;  // another part of it
+  int joined = kNone;     // norm: receives both parts through the ReLU
+  int dx = kNone;         // gradient of x; none where nobody needs it
+};
+
+// A place for a value of `values` elements per picture, needed from instruction `first` to `last`
+// (forward instructions count from 0, backward ones go on from there).
+struct Buffer {
+  int64_t values = 0;
+  int first = 0, last = 0;
+  int64_t offset = 0;  // in bytes, as place_buffers decides
+};
+
+struct Program {
+  std::vector<Buffer> buffers;  // 0 is the input: pictures in plain NCHW order; all others are blocked
+  std::vector<Instruction> forward, backward;
+};
+
+// Throws Error where the network has a form that the engine cannot run: something other than
+// convolutions reads the input, a layer that nobody reads, no pool in front of the linear layer.
+Program make_program(const Network& network);
+
+// Gives each buffer from `first_buffer` on its offset, so that buffers needed at the same time do not
+// overlap: largest first, each at the lowest place that is free (Pisarchyk and Lee 2020, "greedy by
+// size"). Returns the total in bytes.
+int64_t place_buffers(std::vector<Buffer>& buffers, int first_buffer, int64_t batch, int64_t value_bytes);
+
+}  // namespace alder
