@@ -30,6 +30,9 @@ MatchaPlan plan_matcha(const Graph& graph, double budget);
 std::unique_ptr<Schedule> matcha_schedule(std::string name, int workers, std::vector<MatchaPlan> phases,
                                           std::vector<std::string> phase_names, uint64_t seed);
 
+// What such a schedule plans in its first phase; null for any other schedule.
+const MatchaPlan* matcha_plan(const Schedule& schedule);
+
 // The plan of the graph with relabelled nodes: the spectrum stays, so the probabilities do.
 MatchaPlan relabel(const MatchaPlan& plan, std::span<const Rank> labels);
 

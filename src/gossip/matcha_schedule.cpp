@@ -37,6 +37,8 @@ class MatchaSchedule final : public Schedule {
     }
   }
 
+  const MatchaPlan& first_plan() const { return plans_.front(); }
+
   std::string name() const override { return name_; }
   int workers() const override { return workers_; }
   int period() const override { return static_cast<int>(plans_.size()); }
@@ -162,6 +164,11 @@ class MatchaSchedule final : public Schedule {
 };
 
 }  // namespace
+
+const MatchaPlan* matcha_plan(const Schedule& schedule) {
+  const auto* matcha = dynamic_cast<const MatchaSchedule*>(&schedule);
+  return matcha ? &matcha->first_plan() : nullptr;
+}
 
 std::unique_ptr<Schedule> matcha_schedule(std::string name, int workers, std::vector<MatchaPlan> phases,
                                           std::vector<std::string> phase_names, uint64_t seed) {
