@@ -1,0 +1,79 @@
+# Sourced by tools/test: runs steps, counts their tests, prints the table.
+#   step NAME COMMAND...       one test: passes when COMMAND does
+#   ctest_step NAME FOLDER ... as many tests as CTest runs in FOLDER (more arguments go to ctest)
+#   skip NAME REASON           one skipped test
+#   summary                    table and totals; returns 1 when anything failed
+
+passed=0 failed=0 skipped=0
+table=()
+
+row() { # NAME PASSED FAILED SKIPPED SECONDS REMARK
+  table+=("$(printf '%-34s %6s %6s %7s %8s  %s' "$@")")
+}
+
+step() {
+  local name=$1 begin=$SECONDS
+  shift
+  echo
+  echo "== $name"
+  if "$@"; then
+    passed=$((passed + 1))
+    row "$name" 1 0 0 $((SECONDS - begin)) ""
+  else
+    failed=$((failed + 1))
+    row "$name" 0 1 0 $((SECONDS - begin)) "FAILED"
+    return 1
+  fi
+}
+
+skip() {
+  skipped=$((skipped + 1))
+  row "$1" 0 0 1 0 "skipped: $2"
+}
+
+note() { row "$1" - - - 0 "$2"; }
+
+# A number out of the first line of CTest's JUnit file.
+junit_count() { sed -n '/<testsuite /,/>/s/.*[[:space:]]'"$2"'="\([0-9]*\)".*/\1/p' "$1" | head -1; }
+
+# Names and reasons of the tests that skipped themselves, out of CTest's log.
+skip_reasons() {
+  awk '/^\[ RUN +\]/ { name = $4 }
+       reason_follows { print name ": " $0; reason_follows = 0 }
+       /: Skipped$/ { reason_follows = 1 }' "$1/Testing/Temporary/LastTest.log"
+}
+
+ctest_step() {
+  local name=$1 folder=$2 begin=$SECONDS total=0 bad=0 left_out=0 reason
+  shift 2
+  echo
+  echo "== tests of $name"
+  local junit=$PWD/$folder/junit.xml
+  rm -f "$junit"
+  ctest --test-dir "$folder" -j "$(nproc)" --output-on-failure --no-tests=error --output-junit "$junit" \
+    --progress "$@"
+  if [ ! -s "$junit" ]; then
+    failed=$((failed + 1))
+    row "tests of $name" 0 1 0 $((SECONDS - begin)) "FAILED: ctest ran nothing"
+    return 1
+  fi
+  total=$(junit_count "$junit" tests)
+  bad=$(junit_count "$junit" failures)
+  left_out=$(($(junit_count "$junit" skipped) + $(junit_count "$junit" disabled)))
+  passed=$((passed + total - bad - left_out))
+  failed=$((failed + bad))
+  skipped=$((skipped + left_out))
+  row "tests of $name" $((total - bad - left_out)) "$bad" "$left_out" $((SECONDS - begin)) \
+    "$([ "$bad" -eq 0 ] || echo FAILED)"
+  while IFS= read -r reason; do table+=("    skipped $reason"); done < <(skip_reasons "$folder")
+  [ "$bad" -eq 0 ]
+}
+
+summary() {
+  echo
+  printf '%-34s %6s %6s %7s %8s  %s\n' step passed failed skipped seconds remark
+  printf '%s\n' "${table[@]}"
+  echo
+  echo "$passed passed, $failed failed, $skipped skipped"
+  [ "$failed" -eq 0 ]
+}
