@@ -368,17 +368,16 @@ BatchResult CpuEngine<T>::evaluate(int buffer, const Batch& batch, std::span<flo
 
 template <typename T>
 void CpuEngine<T>::accumulate_statistics(int buffer, const Batch& batch, std::span<float> sums) {
-  if (sums.size() != network_.elements - network_.parameter_elements) {
-    fail("accumulate_statistics: {} values given for {} of statistics", sums.size(),
-         network_.elements - network_.parameter_elements);
+  if (sums.size() != network_.elements) {
+    fail("accumulate_statistics: array of {} values given instead of {}", sums.size(), network_.elements);
   }
   begin(buffer, batch);
   forward(Statistics::batch);
   for (std::size_t i = 0; i < network_.layers.size(); ++i) {
     const Layer& layer = network_.layers[i];
     if (layer.op != Op::batch_norm) continue;
-    const std::size_t mean = statistics_offset(layer.running_mean) - network_.parameter_elements;
-    const std::size_t var = statistics_offset(layer.running_var) - network_.parameter_elements;
+    const std::size_t mean = statistics_offset(layer.running_mean);
+    const std::size_t var = statistics_offset(layer.running_var);
     for (std::size_t c = 0; c < static_cast<std::size_t>(layer.channels); ++c) {
       sums[mean + c] += norms_[i].mean[c];
       sums[var + c] += norms_[i].var[c];

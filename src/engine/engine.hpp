@@ -106,7 +106,7 @@ class Engine {
   virtual BatchResult evaluate(int buffer, const Batch& batch, std::span<float> logits = {}) = 0;
 
   // Forward with batch statistics, no gradients; adds this batch's mean and (biased) variance of
-  // every batch norm to `sums` (the statistics' part of a model array, zeroed by the caller). For
+  // every batch norm to the statistics' part of `sums` (a whole model array, zeroed by the caller). For
   // recalibration: divide by the number of batches and store as running statistics.
   virtual void accumulate_statistics(int buffer, const Batch& batch, std::span<float> sums) = 0;
 
