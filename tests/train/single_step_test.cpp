@@ -15,7 +15,6 @@
 namespace alder::train {
 namespace {
 
-using testing::AllOf;
 using testing::HasSubstr;
 using testing::ThrowsMessage;
 
