@@ -14,15 +14,14 @@ namespace {
 void check_coefficient(std::string_view name, float value) {
   // Written so that a NaN fails too.
   if (!(value >= 0 && value <= 1)) {
-    usage_error("leader option {} is {}; give a number within 0 .. 1", name, value);
+    usage_error("{} is {}; give a number within 0 .. 1", name, value);
   }
 }
 
 void check_pair(std::string_view first, float a, std::string_view second, float b) {
   // Decimal fractions such as 0.7 + 0.3 may exceed 1 by a rounding.
   if (a + b > 1 + 1e-6F) {
-    usage_error("leader options {} {} and {} {} add up to {}; together they may be at most 1", first, a,
-                second, b, a + b);
+    usage_error("{} {} and {} {} add up to {}; together they may be at most 1", first, a, second, b, a + b);
   }
 }
 
@@ -82,18 +81,18 @@ LeaderOptions leader_preset(std::string_view name) {
 }
 
 void check(const LeaderOptions& options) {
-  check_coefficient("weight_best", options.weight_best);
-  check_coefficient("weight_degree", options.weight_degree);
-  check_coefficient("pull_best", options.pull_best);
-  check_coefficient("pull_degree", options.pull_degree);
-  check_pair("weight_best", options.weight_best, "weight_degree", options.weight_degree);
-  check_pair("pull_best", options.pull_best, "pull_degree", options.pull_degree);
+  check_coefficient("leader-weight-best", options.weight_best);
+  check_coefficient("leader-weight-degree", options.weight_degree);
+  check_coefficient("leader-pull-best", options.pull_best);
+  check_coefficient("leader-pull-degree", options.pull_degree);
+  check_pair("leader-weight-best", options.weight_best, "leader-weight-degree", options.weight_degree);
+  check_pair("leader-pull-best", options.pull_best, "leader-pull-degree", options.pull_degree);
   if (!(options.anneal_until > 0 && options.anneal_until <= 1)) {
-    usage_error("leader option anneal_until is {}; give a fraction of the run above 0, at most 1",
+    usage_error("leader-anneal-until is {}; give a fraction of the run above 0, at most 1",
                 options.anneal_until);
   }
   if (options.every < 1) {
-    usage_error("leader option every is {}; give a number of steps, at least 1", options.every);
+    usage_error("leader-every is {}; give a number of steps, at least 1", options.every);
   }
 }
 
@@ -105,9 +104,9 @@ std::vector<std::string> leader_warnings(const Schedule& schedule, const LeaderO
   const std::string_view leader =
       options.include_self ? "the worker itself" : "its neighbour of the lowest rank";
   return {fmt::format(
-      "schedule {}: no worker hears one with more live neighbours than itself, so the degree leader "
-      "is always {} and its weight {:.2f} buys nothing; set weight_degree and pull_degree to 0 or use "
-      "a graph with unequal degrees",
+      "schedule {}: no worker hears one with more live neighbours than itself, so the degree leader is "
+      "always {} and its weight {:.2f} buys nothing; set leader-weight-degree and leader-pull-degree to 0 "
+      "or use a graph with unequal degrees",
       schedule.name(), leader, weight)};
 }
 
@@ -145,9 +144,7 @@ Leaders choose_leaders(std::span<const Standing> candidates, bool include_self) 
 
 RankingLoss::RankingLoss(float decay) : decay_(decay) {
   if (!(decay >= 0 && decay < 1)) {
-    usage_error(
-        "decay of the ranking loss is {}; give a number from 0 (last batch only) up to, not including, 1",
-        decay);
+    usage_error("ranking-decay is {}; give a number from 0 (last batch only) up to, not including, 1", decay);
   }
 }
 

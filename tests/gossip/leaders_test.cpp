@@ -151,15 +151,15 @@ TEST(LeaderOptions, OutOfRangeAreRefusedByName) {
     const char* named;
   };
   const std::vector<Refused> cases = {
-      {{.weight_best = 1.5F}, "weight_best is 1.5"},
-      {{.weight_degree = -0.1F}, "weight_degree is -0.1"},
-      {{.pull_best = kNaN}, "pull_best is nan"},
-      {{.pull_degree = 2}, "pull_degree is 2"},
+      {{.weight_best = 1.5F}, "leader-weight-best is 1.5"},
+      {{.weight_degree = -0.1F}, "leader-weight-degree is -0.1"},
+      {{.pull_best = kNaN}, "leader-pull-best is nan"},
+      {{.pull_degree = 2}, "leader-pull-degree is 2"},
       {{.weight_best = 0.7F, .weight_degree = 0.5F}, "add up to 1.2"},
       {{.pull_best = 0.75F, .pull_degree = 0.5F}, "add up to 1.25"},
-      {{.anneal_until = 0}, "anneal_until is 0"},
-      {{.anneal_until = 1.1}, "anneal_until is 1.1"},
-      {{.every = 0}, "every is 0"},
+      {{.anneal_until = 0}, "leader-anneal-until is 0"},
+      {{.anneal_until = 1.1}, "leader-anneal-until is 1.1"},
+      {{.every = 0}, "leader-every is 0"},
   };
   for (const Refused& one : cases) {
     EXPECT_THAT(usage_message([&] { check(one.options); }), HasSubstr(one.named));
