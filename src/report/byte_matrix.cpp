@@ -1,3 +1,5 @@
+#include "report/byte_matrix.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -6,6 +8,7 @@
 #include "report/format.hpp"
 #include "report/heat.hpp"
 #include "report/markup.hpp"
+#include "report/scale.hpp"
 
 namespace alder::report {
 namespace {
@@ -26,7 +29,7 @@ std::vector<std::map<Rank, double>> total_bytes(const Run& run) {
 }
 
 void draw_ranks(int workers, double cell, Markup& page) {
-  const int stride = std::max(1, static_cast<int>(std::ceil(14 / cell)));
+  const int stride = label_stride(cell, 18);
   for (Rank rank = 0; rank < workers; rank += stride) {
     const double middle = (rank + 0.5) * cell;
     page.element(
@@ -62,11 +65,6 @@ void draw_cell(Rank from, Rank to, double size, double largest, const Unit& unit
 }
 
 }  // namespace
-
-int heat_step(double value, double low, double high) {
-  if (!(high > low)) return 4;
-  return std::clamp(static_cast<int>(std::lround(8 * (value - low) / (high - low))), 0, 8);
-}
 
 void draw_byte_matrix(const Run& run, Markup& page) {
   const auto sent = total_bytes(run);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <string>
 
 #include "report/format.hpp"
@@ -85,21 +86,25 @@ std::vector<Criterion> criteria(double target) {
 }
 
 // Marks the cells that read like the best one: two runs that print alike are equally good.
-void mark_best(Table& table, std::size_t column, const std::vector<Figures>& figures,
-               const Criterion& criterion) {
+void mark_best(Table& table, std::size_t column, const std::vector<Run>& runs,
+               const std::vector<Figures>& figures, const Criterion& criterion) {
   Number best;
-  int finite = 0;
-  for (const Figures& row : figures) {
-    const Number& value = row.*criterion.value;
-    if (!value || !std::isfinite(*value)) continue;
-    ++finite;
-    if (!best || (criterion.higher_is_better ? *value > *best : *value < *best)) best = value;
+  std::set<std::string> texts;
+  const auto competes = [&](std::size_t i) {
+    const Number& value = figures[i].*criterion.value;
+    return runs[i].finished() && value && std::isfinite(*value);
+  };
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (!competes(i)) continue;
+    const double value = *(figures[i].*criterion.value);
+    if (!best || (criterion.higher_is_better ? value > *best : value < *best)) best = value;
+    texts.insert(table.rows[i][column].text);
   }
-  if (finite < 2) return;
+  if (texts.size() < 2) return;
   const std::string text = criterion.write(*best);
-  const auto reads_best = [&](const auto& row) { return row[column].text == text; };
-  if (std::ranges::all_of(table.rows, reads_best)) return;
-  for (auto& row : table.rows) row[column].best = reads_best(row);
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    table.rows[i][column].best = competes(i) && table.rows[i][column].text == text;
+  }
 }
 
 }  // namespace
@@ -180,7 +185,7 @@ Table comparison_table(const std::vector<Run>& runs, double target_accuracy) {
       row.push_back({known(figures.back().*column.value, column.write)});
     table.rows.push_back(std::move(row));
   }
-  for (std::size_t c = 0; c < columns.size(); ++c) mark_best(table, c + 1, figures, columns[c]);
+  for (std::size_t c = 0; c < columns.size(); ++c) mark_best(table, c + 1, runs, figures, columns[c]);
   return table;
 }
 

@@ -22,7 +22,8 @@ struct Figures {
 // mean of the workers' own models in a run that never evaluated the averaged one.
 Figures figures_of(const Run& run, double target_accuracy);
 
-// One row a run; the best value of a column is marked where at least two runs have one and they differ.
+// One row a run. The best value of a column is marked where finished runs differ in it: an unfinished
+// run has spent less by stopping, so it does not compete.
 Table comparison_table(const std::vector<Run>& runs, double target_accuracy);
 
 // One row a worker, then all workers together and the averaged model.

@@ -88,7 +88,7 @@ void write_configuration(const std::vector<Run>& runs, Markup& page) {
   if (std::ranges::all_of(runs, [](const Run& run) { return run.options.empty(); })) return;
   page.open("section", {{"class", "configuration"}});
   if (runs.size() == 1) {
-    page.element("h2", {}, "Configuration");
+    page.element("h3", {}, "Configuration");
     write_single(runs.front(), page);
   } else {
     page.element("h2", {}, "What differs");

@@ -57,7 +57,12 @@ std::string plain(double number) {
   if (!std::isfinite(number)) return kNotFinite;
   const double size = std::abs(number);
   if (size >= 1000 && size < 1e9) return count(std::llround(number));
-  return fmt::format("{:.3g}", number);
+  if (size >= 1e9 || (size > 0 && size < 1e-3)) return fmt::format("{:.2e}", number);
+  if (size == 0) return "0";
+  // Digits are counted after rounding, or 9.996 would read 10.00.
+  const double rounded = std::stod(fmt::format("{:.2e}", number));
+  const int decimals = 2 - static_cast<int>(std::floor(std::log10(std::abs(rounded))));
+  return decimals < 0 ? count(std::llround(rounded)) : fmt::format("{:.{}f}", rounded, decimals);
 }
 
 }  // namespace alder::report

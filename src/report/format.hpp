@@ -13,7 +13,7 @@ std::string percent(double fraction, int decimals = 2);  // 0.9123 -> "91.23 %"
 std::string bytes(double count);                         // 3.41e9 -> "3.41 GB" (GB = 1e9 bytes)
 std::string duration(double seconds);                    // 725 -> "12 min 5 s"
 std::string count(int64_t number);                       // 12345 -> "12,345"
-std::string plain(double number);                        // three significant digits, no needless zeros
+std::string plain(double number);                        // three significant digits: 0.300, 1.10, 12,345
 
 // `write(*value)`, or the dash where nothing is known.
 template <typename Write>

@@ -132,9 +132,8 @@ void draw_legend(const Look& look, bool several, Markup& page) {
   page.open("p", {{"class", "legend"}});
   if (look.best > 0) {
     page.open("span", {{"class", "entry"}}).text("test accuracy ").element("b", {}, percent(look.worst));
-    page.open("span", {{"class", "ramp"}});
-    for (int step = 0; step <= 8; ++step) page.element("i", {{"class", fmt::format("q{}", step)}}, "");
-    page.close().element("b", {}, percent(look.best)).close();
+    write_ramp(page);
+    page.element("b", {}, percent(look.best)).close();
   }
   page.element("span", {{"class", "entry"}}, "size: number of neighbours");
   if (several) page.element("span", {{"class", "entry"}}, "faint: edges of the other phases");

@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kWidth = 560, kHeight = 300;
 constexpr double kLeft = 56, kRight = 16, kTop = 14, kBottom = 44;
-constexpr double kLabelRoom = 96;     // right of the plot, for the names of strong curves
+constexpr double kLabelRoom = 112;    // right of the plot, for the names of strong curves
 constexpr double kLabelStep = 15;     // least distance of two names, in pixels
 constexpr std::size_t kMaxDots = 14;  // more points than this are a line without dots
 constexpr double kLogFrom = 30;       // ratio of largest to smallest value from which a log axis reads better
@@ -47,7 +47,7 @@ std::pair<Extent, Extent> extents(const LineChart& chart) {
 Plot make_plot(const LineChart& chart, const Extent& x, const Extent& y, double right) {
   const double bottom = kHeight - kBottom;
   const bool logarithmic = chart.may_be_logarithmic && y.low > 0 && y.high / y.low > kLogFrom;
-  Plot plot{.x = chart.whole_x ? count_scale(x.low, x.high, 8, kLeft, right)
+  Plot plot{.x = chart.whole_x ? count_scale(x.low, x.high, 10, kLeft, right)
                                : linear_scale(std::min(0.0, x.low), x.high, 6, kLeft, right),
             .y = logarithmic ? log_scale(y.low, y.high, bottom, kTop)
                              : linear_scale(y.low, y.high, 5, bottom, kTop)};

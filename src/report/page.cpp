@@ -9,6 +9,7 @@
 #include "report/format.hpp"
 #include "report/markup.hpp"
 #include "report/page_run.hpp"
+#include "report/range_chart.hpp"
 
 namespace alder::report {
 namespace {
@@ -76,16 +77,23 @@ void write_run_switches(const std::vector<Run>& runs, Markup& page) {
 }
 
 void write_comparison(const std::vector<Run>& runs, double target_accuracy, Markup& page) {
-  page.open("section", {{"data-scope", "comparison"}}).element("h2", {}, "Comparison");
+  page.open("section").element("h2", {}, "Comparison");
   write_unfinished(runs, page);
   write_html(comparison_table(runs, target_accuracy), page);
-  std::string note = "Bold: best of its column. Worst, best and mean are over the workers' own models.";
+  std::string note =
+      "Bold: best of its column among finished runs. Worst, best and mean are over the workers' own models.";
   if (target_accuracy > 0) {
     note += fmt::format(
         " The target of {} is met at the first evaluated epoch in which the averaged model reaches it.",
         percent(target_accuracy, 1));
   }
   page.element("p", {{"class", "lead"}}, note);
+  draw_ranges(runs, page);
+  page.close();
+}
+
+void write_comparison_curves(const std::vector<Run>& runs, Markup& page) {
+  page.open("section", {{"data-scope", "comparison"}}).element("h2", {}, "Curves of all runs");
   write_run_switches(runs, page);
   page.open("div", {{"class", "charts"}});
   for (const LineChart& chart : comparison_charts(runs)) draw(chart, page);
@@ -123,11 +131,11 @@ std::string page(const std::vector<Run>& runs, double target_accuracy) {
   if (runs.size() > 1) {
     write_comparison(runs, target_accuracy, page);
     write_configuration(runs, page);
-    write_runs(runs, page);
+    write_comparison_curves(runs, page);
   } else {
-    write_runs(runs, page);
     write_configuration(runs, page);
   }
+  write_runs(runs, page);
   page.close();
   page.element("div", {{"id", "tip"}, {"role", "status"}, {"hidden", "hidden"}}, "");
   page.open("script").raw(kScript).close().close().close();

@@ -2,22 +2,21 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
-#include <functional>
 
+#include "report/byte_matrix.hpp"
 #include "report/compare.hpp"
 #include "report/curves.hpp"
 #include "report/format.hpp"
 #include "report/graph_drawing.hpp"
-#include "report/heat.hpp"
+#include "report/leaders.hpp"
 #include "report/markup.hpp"
 #include "report/phase_bars.hpp"
 #include "report/table.hpp"
 
 namespace alder::report {
 namespace {
-
-constexpr int kOpenTable = 16;  // a longer table of workers starts folded
 
 std::string percent_text(double fraction) {
   return percent(fraction);
@@ -46,8 +45,7 @@ void write_tiles(const Run& run, Markup& page) {
              fmt::format("{} to {}", known(figures.workers_worst, percent_text),
                          known(figures.workers_best, percent_text)),
              page);
-  write_tile("Consensus distance", known(figures.consensus_distance, plain), "root mean square over workers",
-             page);
+  write_tile("Consensus distance", known(figures.consensus_distance, plain), "RMS over workers", page);
   write_tile("Exchanged", known(figures.bytes_exchanged, bytes), "payload of all workers", page);
   write_tile("Time", known(figures.seconds, duration),
              figures.images_per_second ? plain(*figures.images_per_second) + " images/s" : "", page);
@@ -80,22 +78,21 @@ void write_curves(const Run& run, Markup& page) {
 }
 
 void write_leaders(const Run& run, Markup& page) {
-  std::map<Rank, int64_t> followed;  // both roles together: one rank has one colour in both strips
-  for (const auto& worker : run.history) {
-    for (const WorkerEpoch& epoch : worker) {
-      for (const auto* counts : {&epoch.leader_best, &epoch.leader_degree}) {
-        for (const auto& [rank, times] : *counts) followed[rank] += times;
-      }
-    }
-  }
-  if (followed.empty()) return;
-  const RankColours colours = colours_by_count(run.workers, followed);
+  const bool any = std::ranges::any_of(run.history, [](const auto& worker) {
+    return std::ranges::any_of(worker, [](const WorkerEpoch& epoch) {
+      return !epoch.leader_best.empty() || !epoch.leader_degree.empty();
+    });
+  });
+  if (!any) return;
   page.element("h3", {}, "Who led when");
-  page.element("p", {{"class", "lead"}},
-               "Each cell is one worker in one epoch, divided by how often it followed whom.");
+  page.element(
+      "p", {{"class", "lead"}},
+      run.workers <= kColouredWorkers
+          ? "Each cell is one worker in one epoch, divided by how often it followed whom."
+          : "The darker a cell, the more of all workers' choices fell on this worker in this epoch.");
   page.open("div", {{"class", "charts"}});
-  draw_leader_strip(run, &WorkerEpoch::leader_best, "Best-performing leader", colours, page);
-  draw_leader_strip(run, &WorkerEpoch::leader_degree, "Maximum-degree leader", colours, page);
+  draw_leaders(run, &WorkerEpoch::leader_best, "Best-performing leader", page);
+  draw_leaders(run, &WorkerEpoch::leader_degree, "Maximum-degree leader", page);
   page.close();
 }
 
@@ -107,14 +104,25 @@ void write_cost(const Run& run, Markup& page) {
 }
 
 void write_workers(const Run& run, Markup& page) {
-  page.element("h3", {}, "Workers");
-  if (run.workers > kOpenTable) {
-    page.open("details").element("summary", {}, fmt::format("Table of all {} workers", run.workers));
-    write_html(worker_table(run), page);
-    page.close();
-  } else {
-    write_html(worker_table(run), page);
-  }
+  page.open("figure", {{"class", "chart"}});
+  page.open("figcaption")
+      .element("b", {}, "Workers")
+      .element("span", {{"class", "unit"}}, "at the end of the run")
+      .close();
+  write_html(worker_table(run), page);
+  page.close();
+}
+
+// One drawing leaves room for the table beside it; several fill the row.
+void write_graphs(const Run& run, Markup& page) {
+  const bool single = run.phases.size() <= 1;
+  page.element("h3", {}, single ? "Graph and workers" : "Graphs of the schedule");
+  if (single) page.open("div", {{"class", "charts"}}).open("div");
+  draw_phases(run, page);
+  if (!single) return;
+  page.close();
+  write_workers(run, page);
+  page.close();
 }
 
 void write_events(const Run& run, Markup& page) {
@@ -158,12 +166,14 @@ std::string description(const Run& run) {
 void write_run(const Run& run, Markup& page) {
   write_remarks(run, page);
   write_tiles(run, page);
-  page.element("h3", {}, run.phases.size() > 1 ? "Graphs of the schedule" : "Graph");
-  draw_phases(run, page);
+  write_graphs(run, page);
   write_curves(run, page);
   write_leaders(run, page);
   write_cost(run, page);
-  write_workers(run, page);
+  if (run.phases.size() > 1) {
+    page.element("h3", {}, "Workers");
+    write_workers(run, page);
+  }
   write_events(run, page);
   write_command(run, page);
 }

@@ -122,7 +122,7 @@ void draw_phase_bars(const Run& run, Markup& page) {
                     {"role", "img"},
                     {"aria-label", "Seconds of each worker by phase of the step"}});
   draw_axis(scale, bottom, page);
-  const int stride = std::max(1, static_cast<int>(std::ceil(12 / row)));
+  const int stride = label_stride(row, 12);
   for (Rank rank = 0; rank < run.workers; ++rank) {
     const double top = kTop + rank * row;
     if (rank % stride == 0) {

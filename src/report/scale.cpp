@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "report/format.hpp"
-
 namespace alder::report {
 namespace {
 
@@ -87,14 +85,20 @@ Scale count_scale(double low, double high, int wanted, double pixel_low, double 
   return scale;
 }
 
+int label_stride(double size, double room) {
+  int stride = 1;
+  while (size * stride < room) stride *= 2;
+  return stride;
+}
+
 std::vector<std::string> tick_labels(const Scale& scale, Quantity quantity) {
   std::vector<std::string> labels;
   const double factor = quantity == Quantity::percent ? 100 : 1;
   const std::size_t n = scale.ticks.size();
   const double step = n > 1 ? (scale.ticks[n - 1] - scale.ticks[n - 2]) * factor : 1;
   for (const double tick : scale.ticks) {
-    const std::string number =
-        scale.logarithmic ? plain(tick * factor) : fmt::format("{:.{}f}", tick * factor, decimals_for(step));
+    const std::string number = scale.logarithmic ? fmt::format("{:g}", tick * factor)
+                                                 : fmt::format("{:.{}f}", tick * factor, decimals_for(step));
     labels.push_back(quantity == Quantity::percent ? number + " %" : number);
   }
   return labels;

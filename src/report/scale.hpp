@@ -25,6 +25,9 @@ Scale log_scale(double low, double high, double pixel_low, double pixel_high);
 // Epochs: the ends stay as they are and ticks are whole numbers.
 Scale count_scale(double low, double high, int wanted, double pixel_low, double pixel_high);
 
+// Label every how many rows (a power of two), when each is `size` pixels and a label needs `room`.
+int label_stride(double size, double room);
+
 // Labels of all ticks, with as many decimals as the step between them needs.
 std::vector<std::string> tick_labels(const Scale& scale, Quantity quantity);
 

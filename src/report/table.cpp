@@ -46,6 +46,13 @@ std::string markdown_text(const std::string& text) {
   return safe;
 }
 
+// Titles may wrap, but never between a number and its unit.
+std::string unbroken_units(std::string title) {
+  const std::size_t at = title.find(" %");
+  if (at != std::string::npos) title.replace(at, 1, "\u00A0");
+  return title;
+}
+
 }  // namespace
 
 std::string to_text(const Table& table) {
@@ -98,7 +105,8 @@ std::string to_markdown(const Table& table) {
 void write_html(const Table& table, Markup& page) {
   page.open("div", {{"class", "scroll"}}).open("table").open("thead").open("tr");
   for (const Column& column : table.columns) {
-    page.element("th", {{"scope", "col"}, {"class", column.numeric ? "number" : "text"}}, column.title);
+    page.element("th", {{"scope", "col"}, {"class", column.numeric ? "number" : "text"}},
+                 unbroken_units(column.title));
   }
   page.close().close().open("tbody");
   for (const auto& row : table.rows) {
