@@ -1,0 +1,80 @@
+// Everything that decides a training run. Filled by `alder train` from flags and a config file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/dataset.hpp"
+#include "engine/engine.hpp"
+#include "gossip/recipe.hpp"
+#include "gossip/schedule.hpp"
+#include "train/learning_rate.hpp"
+
+namespace alder::train {
+
+enum class Algorithm { al_dsgd, d_psgd, all_reduce, released_alternation };
+Algorithm parse_algorithm(std::string_view word);
+std::string_view to_string(Algorithm algorithm);
+
+// Which batch-norm statistics a worker's model is evaluated with.
+enum class BatchNormMode {
+  local,        // its own running statistics, never exchanged (as the release)
+  average,      // running statistics are averaged with the same row as the parameters
+  recalibrate,  // recomputed on training pictures before each evaluation
+};
+BatchNormMode parse_batch_norm(std::string_view word);
+
+// Whose models are tested at the end of an epoch; after the last epoch all are.
+enum class EvaluateWhom { averaged, all };
+
+struct TrainOptions {
+  std::string model = "resnet-20";
+  std::string data = "shapes";
+  int workers = 8;
+
+  std::string graph = "g8";
+  std::string schedule = "static";
+  std::string weights = "metropolis";
+  Algorithm algorithm = Algorithm::al_dsgd;
+  gossip::Order order = gossip::Order::combine_while_adapt;
+  gossip::LeaderOptions leaders;
+  float ranking_decay = 0.9F;
+  int local_steps = 1;
+  bool allow_disconnected = false;
+
+  double epochs = 10;      // may be a fraction; steps = round(epochs * steps_per_epoch)
+  int batch = 16;          // per worker
+  LearningRateOptions learning_rate;
+  OptimizerSettings optimizer{.momentum = 0.9F, .nesterov = false, .weight_decay = 5e-4F, .decay_all = true};
+  float label_smoothing = 0;
+  BatchNormMode batch_norm = BatchNormMode::average;
+  bool different_initial_models = false;
+  uint64_t seed = 1;
+
+  std::string shards = "iid";  // iid | dirichlet:ALPHA
+  data::Augmentation augmentation;
+  bool augment = true;
+  data::DatasetOptions dataset;
+
+  std::string device = "cpu";
+  std::string exchange = "local";
+  Precision precision = Precision::fp32;
+  int threads = 0;             // 0: all this process may use
+
+  EvaluateWhom evaluate = EvaluateWhom::averaged;
+  int evaluate_every = 1;      // epochs; 0: only at the end
+  int64_t recalibration_pictures = 2048;
+  int checkpoint_every = 1;    // epochs; 0: only at the end
+  int keep_checkpoints = 2;
+
+  std::filesystem::path out;
+  bool resume = false;
+  int64_t stop_after = 0;      // end as if interrupted after so many steps of this part of the run; 0: never
+  std::string command;         // for summary.json
+  double wait_seconds = 60;    // deadline of every wait for a neighbour
+};
+
+}  // namespace alder::train

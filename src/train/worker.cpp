@@ -1,0 +1,202 @@
+#include "train/worker.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+
+namespace alder::train {
+namespace {
+
+// Adds the time from construction to destruction to a counter.
+class Stopwatch {
+ public:
+  explicit Stopwatch(double& seconds) : seconds_(seconds), begin_(monotonic_ns()) {}
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+  ~Stopwatch() { seconds_ += seconds_between(begin_, monotonic_ns()); }
+
+ private:
+  double& seconds_;
+  int64_t begin_;
+};
+
+constexpr Bucket kWholeModel{0};
+
+}  // namespace
+
+Worker::Worker(Rank rank, const TrainOptions& options, const data::Dataset& dataset, std::vector<int64_t> shard,
+               std::shared_ptr<const gossip::Recipe> recipe, std::unique_ptr<Engine> engine, Endpoint& endpoint)
+    : rank_(rank),
+      options_(&options),
+      dataset_(&dataset),
+      shard_(std::move(shard)),
+      sampler_(shard_, rank, options.batch, options.seed),
+      recipe_(std::move(recipe)),
+      engine_(std::move(engine)),
+      endpoint_(&endpoint),
+      ranking_(options.ranking_decay),
+      images_(static_cast<std::size_t>(options.batch) * dataset.train.bytes_per_picture()),
+      labels_(static_cast<std::size_t>(options.batch)) {
+  if (sampler_.batches_per_epoch() == 0) {
+    usage_error("--batch {}: worker {} has only {} training pictures; lower --batch or --workers", options.batch,
+                rank, shard_.size());
+  }
+}
+
+void Worker::run_phase(int phase, const StepContext& context) {
+  const bool publishes_x = recipe_->order() == gossip::Order::combine_while_adapt || phases() == 3;
+  if (phase == 0) {
+    x_generation_ = generation_of(context.step, 0);
+    half_generation_ = generation_of(context.step, phases() - 2);
+    if (publishes_x) open_and_publish(x_generation_, context, model());
+    compute(context);
+    if (!publishes_x) {
+      adapt_only(context);
+      open_and_publish(half_generation_, context, engine_->model(kHalf));
+    }
+    announce(publishes_x ? x_generation_ : half_generation_, context);
+    return;
+  }
+  if (phase == 1) {
+    const Generation heard_of = publishes_x ? x_generation_ : half_generation_;
+    choose_row(context, listen(heard_of));
+    if (row_.leaders.best >= 0) ++counters_.leader_best[row_.leaders.best];
+    if (row_.leaders.degree >= 0) ++counters_.leader_degree[row_.leaders.degree];
+    if (phases() == 3) {
+      // h_t: the pulls act on x_t, which the neighbours go on reading until the last phase.
+      settle(Generation(half_generation_.value() - 2));
+      combine(row_.adapt, kHalf, true, context);
+      open_and_publish(half_generation_, context, engine_->model(kHalf));
+      announce(half_generation_, context);
+      return;
+    }
+    if (publishes_x) {
+      // x_{t+1} goes where x_{t-1} was: its readers must be done.
+      if (x_generation_.value() > 0) settle(Generation(x_generation_.value() - 1));
+      combine(row_.combine, 1 - current_, true, context);
+      current_ = 1 - current_;
+    } else {
+      combine(row_.combine, current_, false, context);
+    }
+    endpoint_->release(heard_of);
+    return;
+  }
+  choose_row(context, listen(half_generation_));  // again, without those whose h_t did not come
+  if (x_generation_.value() > 1) settle(Generation(x_generation_.value() - 2));
+  combine(row_.combine, 1 - current_, false, context);
+  current_ = 1 - current_;
+  endpoint_->release(x_generation_);
+  endpoint_->release(half_generation_);
+}
+
+void Worker::compute(const StepContext& context) {
+  {
+    const Stopwatch watch(counters_.seconds_data);
+    const int64_t own_epoch = context.step / sampler_.batches_per_epoch();
+    const auto samples = sampler_.batch(own_epoch, context.step % sampler_.batches_per_epoch());
+    data::make_batch(*dataset_, dataset_->train, samples, options_->augment ? &options_->augmentation : nullptr,
+                     options_->seed, own_epoch, images_, labels_);
+  }
+  const Stopwatch watch(counters_.seconds_compute);
+  result_ = engine_->forward_backward(current_, {images_, labels_});
+  announced_loss_ = ranking_.update(static_cast<float>(result_.loss));
+  if (std::isfinite(result_.loss)) last_finite_loss_ = result_.loss;
+  counters_.loss_sum += result_.loss;
+  counters_.correct += result_.correct;
+  counters_.pictures += static_cast<int64_t>(labels_.size());
+  ++counters_.steps;
+}
+
+void Worker::open_and_publish(Generation generation, const StepContext& context, std::span<const float> source) {
+  const gossip::GossipRow row = recipe_->schedule().row(context.step, rank_);
+  live_ = {.send_to = recipe_->schedule().send_to(context.step, rank_), .receive_from = {}};
+  for (const gossip::Incoming& incoming : row.incoming) live_.receive_from.push_back(incoming.from);
+  degree_ = row.degree;
+  endpoint_->open(generation, live_);
+  endpoint_->publish(generation, kWholeModel, source);
+  unsettled_.push_back(generation);
+}
+
+void Worker::announce(Generation generation, const StepContext& context) {
+  endpoint_->announce(generation, {.generation = generation.value(),
+                                   .step = static_cast<uint64_t>(context.step),
+                                   .loss = announced_loss_,
+                                   .degree = static_cast<uint32_t>(degree_),
+                                   .graph_hash = recipe_->schedule().hash()});
+}
+
+// The standings of the neighbours whose header and model both arrived. A neighbour that is late or
+// gone is left out, and the recipe gives its weight back to self.
+std::vector<gossip::Standing> Worker::listen(Generation generation) {
+  const Stopwatch watch(counters_.seconds_wait);
+  const Deadline until = deadline();
+  const std::vector<Arrival> headers = endpoint_->await_headers(generation, until);
+  const std::vector<Arrival> models = endpoint_->await_bucket(generation, kWholeModel, until);
+  std::vector<gossip::Standing> heard;
+  for (std::size_t k = 0; k < live_.receive_from.size(); ++k) {
+    if (headers[k] != Arrival::arrived || models[k] != Arrival::arrived) continue;
+    const Header header = endpoint_->header(live_.receive_from[k], generation);
+    heard.push_back({live_.receive_from[k], header.loss, static_cast<int>(header.degree)});
+  }
+  return heard;
+}
+
+void Worker::choose_row(const StepContext& context, std::span<const gossip::Standing> heard) {
+  row_ = recipe_->row(context.step, {rank_, announced_loss_, degree_}, heard, context.learning_rate);
+}
+
+void Worker::combine(std::span<const gossip::RowEntry> row, int target, bool adapt, const StepContext& context) {
+  std::vector<Term> terms;
+  terms.reserve(row.size());
+  for (const gossip::RowEntry& entry : row) {
+    std::span<const float> source;
+    if (entry.rank == rank_) {
+      source = engine_->model(entry.half_step ? kHalf : current_);
+    } else {
+      source = endpoint_->slot(entry.rank, entry.half_step ? half_generation_ : x_generation_, kWholeModel);
+    }
+    terms.push_back({entry.weight, source});
+  }
+  const Stopwatch watch(counters_.seconds_combine);
+  OptimizerSettings optimizer = options_->optimizer;
+  optimizer.learning_rate = context.learning_rate;
+  engine_->combine({.terms = terms,
+                    .self = engine_->model(adapt ? current_ : kHalf),
+                    .target = engine_->model(target),
+                    .adapt = adapt,
+                    .optimizer = optimizer,
+                    .statistics = options_->batch_norm == BatchNormMode::average ? StatisticsMode::average
+                                                                                 : StatisticsMode::local});
+}
+
+// y_t = x_t - lr * update, into the buffer whose previous content all neighbours must have read.
+void Worker::adapt_only(const StepContext& context) {
+  if (half_generation_.value() > 0) settle(Generation(half_generation_.value() - 1));
+  const gossip::RowEntry self{rank_, 1.0F, false};
+  combine({&self, 1}, kHalf, true, context);
+}
+
+// Waits until every neighbour has read what was published up to and including `generation`.
+void Worker::settle(Generation generation) {
+  const Stopwatch watch(counters_.seconds_wait);
+  while (!unsettled_.empty() && unsettled_.front() <= generation) {
+    endpoint_->await_released(unsettled_.front(), deadline());
+    unsettled_.erase(unsettled_.begin());
+  }
+}
+
+Generation Worker::generation_of(Step step, int exchange) const {
+  return Generation(static_cast<uint64_t>(step) * static_cast<uint64_t>(recipe_->exchanges_per_step()) +
+                    static_cast<uint64_t>(exchange));
+}
+
+Deadline Worker::deadline() const {
+  return std::chrono::steady_clock::now() +
+         std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+             std::chrono::duration<double>(options_->wait_seconds));
+}
+
+}  // namespace alder::train

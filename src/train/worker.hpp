@@ -1,0 +1,101 @@
+// One worker: an engine, its share of the data, and its way through one step.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "data/dataset.hpp"
+#include "engine/engine.hpp"
+#include "exchange/exchange.hpp"
+#include "gossip/recipe.hpp"
+#include "train/options.hpp"
+
+namespace alder::train {
+
+// What an epoch's metrics line says of one worker; zeroed after each epoch.
+struct EpochCounters {
+  double loss_sum = 0;
+  int64_t steps = 0, correct = 0, pictures = 0;
+  std::map<Rank, int64_t> leader_best, leader_degree;
+  double seconds_data = 0, seconds_compute = 0, seconds_combine = 0, seconds_wait = 0;
+};
+
+// What stays the same for all workers in one step.
+struct StepContext {
+  Step step = 0;
+  float learning_rate = 0;
+};
+
+// The phases of a step, for all orders. A trainer runs phase p for all its workers before phase p+1, so
+// that with every worker in one process no wait ever blocks; in a process of its own a worker blocks in
+// the awaits, each with a deadline. Which buffer holds what:
+//
+//   combine-while-adapt   x_t in model(x), x_{t+1} goes to model(next)           publishes x_t
+//   adapt-then-combine    y_t in model(half), x_{t+1} goes over x_t              publishes y_t
+//   paper, with leaders   h_t in model(half), x_{t+1} goes to model(next)        publishes x_t, then h_t
+class Worker {
+ public:
+  Worker(Rank rank, const TrainOptions& options, const data::Dataset& dataset, std::vector<int64_t> shard,
+         std::shared_ptr<const gossip::Recipe> recipe, std::unique_ptr<Engine> engine, Endpoint& endpoint);
+
+  Rank rank() const { return rank_; }
+  Engine& engine() { return *engine_; }
+  int phases() const { return recipe_->exchanges_per_step() + 1; }
+  void run_phase(int phase, const StepContext& context);
+
+  std::span<float> model() { return engine_->model(current_); }
+  int model_buffer() const { return current_; }
+  // A buffer that no neighbour reads between steps: for evaluation.
+  int spare_buffer() const { return 1 - current_; }
+
+  const BatchResult& last_result() const { return result_; }
+  double last_finite_loss() const { return last_finite_loss_; }
+  void restore_last_finite_loss(double loss) { last_finite_loss_ = loss; }
+  EpochCounters& counters() { return counters_; }
+  const EpochCounters& counters() const { return counters_; }
+  gossip::RankingLoss& ranking() { return ranking_; }
+  const Endpoint& endpoint() const { return *endpoint_; }
+  const std::vector<int64_t>& shard() const { return shard_; }
+
+ private:
+  void compute(const StepContext& context);
+  void open_and_publish(Generation generation, const StepContext& context, std::span<const float> source);
+  void announce(Generation generation, const StepContext& context);
+  std::vector<gossip::Standing> listen(Generation generation);
+  void choose_row(const StepContext& context, std::span<const gossip::Standing> heard);
+  void combine(std::span<const gossip::RowEntry> row, int target, bool adapt, const StepContext& context);
+  void adapt_only(const StepContext& context);
+  void settle(Generation generation);
+  Generation generation_of(Step step, int exchange) const;
+  Deadline deadline() const;
+
+  Rank rank_;
+  const TrainOptions* options_;
+  const data::Dataset* dataset_;
+  std::vector<int64_t> shard_;
+  data::BatchSampler sampler_;
+  std::shared_ptr<const gossip::Recipe> recipe_;
+  std::unique_ptr<Engine> engine_;
+  Endpoint* endpoint_;
+  gossip::RankingLoss ranking_;
+
+  int current_ = 0;                        // buffer of x; 0 or 1
+  static constexpr int kHalf = 2;          // buffer of y or h
+  std::vector<float> images_;
+  std::vector<int32_t> labels_;
+  BatchResult result_;
+  double last_finite_loss_ = 0;
+  float announced_loss_ = 0;
+  int degree_ = 0;
+  LiveEdges live_;  // of this step
+  gossip::StepRow row_;
+  Generation x_generation_{}, half_generation_{};  // of this step
+  std::vector<Generation> unsettled_;              // published, not yet known to be read by all
+  EpochCounters counters_;
+};
+
+}  // namespace alder::train

@@ -1,0 +1,23 @@
+// The subcommands of `alder`. Each adds its options and sets the callback that does the work.
+// Exit codes: 0 ok, 1 run failed (alder::Error), 2 bad usage (alder::UsageError, CLI::ParseError).
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <string>
+
+namespace alder::tools {
+
+// What `main` knows and the commands need.
+struct Context {
+  std::string command_line;              // as typed, for summary.json
+  const std::atomic<bool>* stop = nullptr;  // set by SIGINT and SIGTERM
+};
+
+void add_train(CLI::App& app, const Context& context);
+void add_eval(CLI::App& app);
+void add_plan(CLI::App& app);
+void add_step(CLI::App& app);
+void add_report(CLI::App& app);
+
+}  // namespace alder::tools
