@@ -171,7 +171,7 @@ void write_run(const Run& run, Markup& page) {
   write_leaders(run, page);
   write_cost(run, page);
   if (run.phases.size() > 1) {
-    page.element("h3", {}, "Workers");
+    page.element("h3", {}, "Where the workers ended");
     write_workers(run, page);
   }
   write_events(run, page);
