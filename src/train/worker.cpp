@@ -62,12 +62,13 @@ void Worker::run_phase(int phase, const StepContext& context) {
   }
   if (phase == 1) {
     const Generation heard_of = publishes_x ? x_generation_ : half_generation_;
-    choose_row(context, listen(heard_of));
+    heard_ = listen(heard_of);
+    choose_row(context);
     if (row_.leaders.best >= 0) ++counters_.leader_best[row_.leaders.best];
     if (row_.leaders.degree >= 0) ++counters_.leader_degree[row_.leaders.degree];
     if (phases() == 3) {
       // h_t: the pulls act on x_t, which the neighbours go on reading until the last phase.
-      settle(Generation(half_generation_.value() - 2));
+      settle_earlier_steps();
       combine(row_.adapt, kHalf, true, context);
       open_and_publish(half_generation_, context, engine_->model(kHalf));
       announce(half_generation_, context);
@@ -75,7 +76,7 @@ void Worker::run_phase(int phase, const StepContext& context) {
     }
     if (publishes_x) {
       // x_{t+1} goes where x_{t-1} was: its readers must be done.
-      if (x_generation_.value() > 0) settle(Generation(x_generation_.value() - 1));
+      settle_earlier_steps();
       combine(row_.combine, 1 - current_, true, context);
       current_ = 1 - current_;
     } else {
@@ -84,8 +85,12 @@ void Worker::run_phase(int phase, const StepContext& context) {
     endpoint_->release(heard_of);
     return;
   }
-  choose_row(context, listen(half_generation_));  // again, without those whose h_t did not come
-  if (x_generation_.value() > 1) settle(Generation(x_generation_.value() - 2));
+  // Again, without those whose h_t did not come: both versions of a model are needed.
+  const std::vector<gossip::Standing> heard = listen(half_generation_);
+  std::erase_if(heard_, [&](const gossip::Standing& one) {
+    return std::ranges::none_of(heard, [&](const gossip::Standing& other) { return other.rank == one.rank; });
+  });
+  choose_row(context);
   combine(row_.combine, 1 - current_, false, context);
   current_ = 1 - current_;
   endpoint_->release(x_generation_);
@@ -117,7 +122,7 @@ void Worker::open_and_publish(Generation generation, const StepContext& context,
   degree_ = row.degree;
   endpoint_->open(generation, live_);
   endpoint_->publish(generation, kWholeModel, source);
-  unsettled_.push_back(generation);
+  unsettled_.push_back({generation, live_.send_to});
 }
 
 void Worker::announce(Generation generation, const StepContext& context) {
@@ -144,8 +149,8 @@ std::vector<gossip::Standing> Worker::listen(Generation generation) {
   return heard;
 }
 
-void Worker::choose_row(const StepContext& context, std::span<const gossip::Standing> heard) {
-  row_ = recipe_->row(context.step, {rank_, announced_loss_, degree_}, heard, context.learning_rate);
+void Worker::choose_row(const StepContext& context) {
+  row_ = recipe_->row(context.step, {rank_, announced_loss_, degree_}, heard_, context.learning_rate);
 }
 
 void Worker::combine(std::span<const gossip::RowEntry> row, int target, bool adapt, const StepContext& context) {
@@ -174,16 +179,27 @@ void Worker::combine(std::span<const gossip::RowEntry> row, int target, bool ada
 
 // y_t = x_t - lr * update, into the buffer whose previous content all neighbours must have read.
 void Worker::adapt_only(const StepContext& context) {
-  if (half_generation_.value() > 0) settle(Generation(half_generation_.value() - 1));
+  settle_earlier_steps();
   const gossip::RowEntry self{rank_, 1.0F, false};
   combine({&self, 1}, kHalf, true, context);
 }
 
-// Waits until every neighbour has read what was published up to and including `generation`.
-void Worker::settle(Generation generation) {
+// Waits until every neighbour has read what was published in earlier steps: its memory is written next. A
+// neighbour that is gone reads nothing; one that is late may be reading still, and that ends the run.
+void Worker::settle_earlier_steps() {
   const Stopwatch watch(counters_.seconds_wait);
-  while (!unsettled_.empty() && unsettled_.front() <= generation) {
-    endpoint_->await_released(unsettled_.front(), deadline());
+  const int64_t begin = monotonic_ns();
+  while (!unsettled_.empty() && unsettled_.front().generation < x_generation_) {
+    const Published& published = unsettled_.front();
+    const std::vector<Arrival> arrivals = endpoint_->await_released(published.generation, deadline());
+    if (std::ranges::count(arrivals, Arrival::late) > 0) {
+      fail("{}", describe_wait({.waiter = rank_,
+                                .what = "the release",
+                                .generation = published.generation,
+                                .neighbours = published.readers,
+                                .arrivals = arrivals,
+                                .seconds = seconds_between(begin, monotonic_ns())}));
+    }
     unsettled_.erase(unsettled_.begin());
   }
 }

@@ -66,10 +66,10 @@ class Worker {
   void open_and_publish(Generation generation, const StepContext& context, std::span<const float> source);
   void announce(Generation generation, const StepContext& context);
   std::vector<gossip::Standing> listen(Generation generation);
-  void choose_row(const StepContext& context, std::span<const gossip::Standing> heard);
+  void choose_row(const StepContext& context);
   void combine(std::span<const gossip::RowEntry> row, int target, bool adapt, const StepContext& context);
   void adapt_only(const StepContext& context);
-  void settle(Generation generation);
+  void settle_earlier_steps();
   Generation generation_of(Step step, int exchange) const;
   Deadline deadline() const;
 
@@ -92,9 +92,14 @@ class Worker {
   float announced_loss_ = 0;
   int degree_ = 0;
   LiveEdges live_;  // of this step
+  std::vector<gossip::Standing> heard_;
   gossip::StepRow row_;
   Generation x_generation_{}, half_generation_{};  // of this step
-  std::vector<Generation> unsettled_;              // published, not yet known to be read by all
+  struct Published {
+    Generation generation;
+    std::vector<Rank> readers;
+  };
+  std::vector<Published> unsettled_;               // not yet known to be read by all
   EpochCounters counters_;
 };
 

@@ -83,7 +83,7 @@ TEST_P(BadUsage, IsOneLineOnStandardErrorAndAnExitCode) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, BadUsage,
-    testing::Values(Bad{"", 2, "subcommand"}, Bad{"trian", 2, "trian"}, Bad{"train", 2, "--out"},
+    testing::Values(Bad{"", 2, "subcommand"}, Bad{"train", 2, "--out"},
                     Bad{"train --out @/r --epoch 1", 2, "--epoch"},
                     Bad{"train --out @/r --model resnet-21", 2, "resnet-20"},
                     Bad{"train --out @/r --graph rign", 2, "ring"},

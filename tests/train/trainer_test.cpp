@@ -57,6 +57,7 @@ TEST_F(TrainerRun, WithLeadersOfNoWeightIsDPsgdBitForBit) {
 TEST_F(TrainerRun, OfOneWorkerIsPlainSgdWhateverTheAlgorithm) {
   TrainOptions options = small_options("reference");
   options.workers = 1;
+  options.threads = 1;
   options.graph = "complete";
   options.algorithm = Algorithm::all_reduce;
   const Result reference = run(options);

@@ -28,7 +28,7 @@ nlohmann::ordered_json effective_config(const CLI::App& command, const std::stri
   std::vector<std::string> words;
   for (std::string word; stream >> word;) words.push_back(word);
 
-  const CLI::Option* file = command.get_config_ptr();
+  const CLI::Option* file = command.get_option_no_throw("--config");
   nlohmann::ordered_json result = nlohmann::ordered_json::object();
   for (const CLI::Option* option : command.get_options()) {
     if (option == file || option == command.get_help_ptr()) continue;

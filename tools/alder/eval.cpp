@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "config_file.hpp"
 #include "train/saved_model.hpp"
 
 namespace alder::tools {
@@ -14,7 +15,7 @@ void add_eval(CLI::App& app) {
   const auto options = std::make_shared<train::EvalOptions>();
   const auto precision = std::make_shared<std::string>("fp32");
   const auto json = std::make_shared<bool>(false);
-  command->set_config("--config", "", "Read options from a TOML file (the command line wins)");
+  add_config_option(*command);
   command->add_option("--checkpoint", options->checkpoint, "Run folder, checkpoint folder or .safetensors file")->required();
   command->add_option("--which", options->which, "average (statistics recalibrated), all, or a worker's rank");
   command->add_option("--model", options->model, "Model name; empty: what the file says");

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "commands.hpp"
+#include "config_file.hpp"
 #include "models/network.hpp"
 
 namespace alder::tools {
@@ -19,7 +20,7 @@ void add_plan(CLI::App& app) {
   const auto model = std::make_shared<std::string>("resnet-20");
   const auto json = std::make_shared<bool>(false);
   gossip::ScheduleOptions& schedule = options->schedule;
-  command->set_config("--config", "", "Read options from a TOML file (the command line wins)");
+  add_config_option(*command);
   command->add_option("--workers", schedule.workers, "Number of workers");
   command->add_option("--graph", schedule.graph, "g8, ring, torus, exponential, ... or an edge-list FILE");
   command->add_option("--schedule", schedule.schedule, "static, cycle:N, matcha:BUDGET, one-peer, base:K");

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "commands.hpp"
+#include "config_file.hpp"
 
 namespace alder::tools {
 
@@ -14,7 +15,7 @@ void add_report(CLI::App& app) {
   const auto options = std::make_shared<report::ReportOptions>();
   const auto text = std::make_shared<bool>(false);
   const auto markdown = std::make_shared<bool>(false);
-  command->set_config("--config", "", "Read options from a TOML file (the command line wins)");
+  add_config_option(*command);
   command->add_option("runs", options->runs, "Run folders")->required();
   command->add_option("--out", options->out, "The page; empty: report.html in the folder of the first run");
   command->add_option("--target-accuracy", options->target_accuracy,

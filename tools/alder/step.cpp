@@ -3,6 +3,7 @@
 #include <string>
 
 #include "commands.hpp"
+#include "config_file.hpp"
 #include "train/single_step.hpp"
 
 namespace alder::tools {
@@ -11,7 +12,7 @@ void add_step(CLI::App& app) {
   CLI::App* command = app.add_subcommand("step", "One forward and backward with given weights and batch");
   const auto options = std::make_shared<train::SingleStepOptions>();
   const auto precision = std::make_shared<std::string>("fp32");
-  command->set_config("--config", "", "Read options from a TOML file (the command line wins)");
+  add_config_option(*command);
   command->add_option("--model", options->model, "Model name")->required();
   command->add_option("--init", options->init, "Weights and statistics: a .safetensors file under PyTorch's names")->required();
   command->add_option("--batch", options->batch, "images (uint8, or float32 normalised; NCHW) and labels (int64)")->required();

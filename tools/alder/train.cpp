@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "commands.hpp"
+#include "config_file.hpp"
 #include "effective_config.hpp"
 #include "report/report.hpp"
 #include "train/trainer.hpp"
@@ -152,7 +153,7 @@ void add_train(CLI::App& app, const Context& context) {
   const auto options = std::make_shared<train::TrainOptions>();
   const auto words = std::make_shared<Words>();
   options->command = context.command_line;
-  command->set_config("--config", "", "Read options from a TOML file (the command line wins)");
+  add_config_option(*command);
   add_learning(*command, *options, *words);
   add_data(*command, *options, *words);
   add_topology(*command, *options, *words);
