@@ -28,8 +28,8 @@ fs::path worker_file(const fs::path& folder, Rank rank, std::string_view suffix)
 void add_views(std::map<std::string, TensorView>& views, std::span<const Tensor> tensors,
                std::span<const float> array, std::string_view prefix) {
   for (const Tensor& tensor : tensors) {
-    views[std::string(prefix) + tensor.name] = {
-        DType::f32, tensor.shape, std::as_bytes(array.subspan(tensor.offset, tensor.elements))};
+    views[std::string(prefix) + tensor.name] = {DType::f32, tensor.shape,
+                                                std::as_bytes(array.subspan(tensor.offset, tensor.elements))};
   }
 }
 
@@ -51,7 +51,8 @@ std::map<std::string, std::string> metadata(const Network& network, Step step) {
 void check_model(const SafeTensors& file, const fs::path& path, const Network& network) {
   const auto model = file.metadata().find("alder.model");
   if (model != file.metadata().end() && model->second != network.name) {
-    fail("{} holds a {}, not a {}; give --model {}", path.string(), model->second, network.name, model->second);
+    fail("{} holds a {}, not a {}; give --model {}", path.string(), model->second, network.name,
+         model->second);
   }
 }
 
@@ -61,13 +62,15 @@ Json counters_to_json(const EpochCounters& counters) {
     for (const auto& [rank, count] : map) object[std::to_string(rank)] = count;
     return object;
   };
-  return {{"loss_sum", counters.loss_sum},
-          {"steps", counters.steps},
-          {"correct", counters.correct},
-          {"pictures", counters.pictures},
-          {"leader_best", shares(counters.leader_best)},
-          {"leader_degree", shares(counters.leader_degree)},
-          {"seconds", {counters.seconds_data, counters.seconds_compute, counters.seconds_combine, counters.seconds_wait}}};
+  return {
+      {"loss_sum", counters.loss_sum},
+      {"steps", counters.steps},
+      {"correct", counters.correct},
+      {"pictures", counters.pictures},
+      {"leader_best", shares(counters.leader_best)},
+      {"leader_degree", shares(counters.leader_degree)},
+      {"seconds",
+       {counters.seconds_data, counters.seconds_compute, counters.seconds_combine, counters.seconds_wait}}};
 }
 
 EpochCounters counters_from_json(const Json& json) {
@@ -76,8 +79,10 @@ EpochCounters counters_from_json(const Json& json) {
   json.at("steps").get_to(counters.steps);
   json.at("correct").get_to(counters.correct);
   json.at("pictures").get_to(counters.pictures);
-  for (const auto& [rank, count] : json.at("leader_best").items()) counters.leader_best[std::stoi(rank)] = count;
-  for (const auto& [rank, count] : json.at("leader_degree").items()) counters.leader_degree[std::stoi(rank)] = count;
+  for (const auto& [rank, count] : json.at("leader_best").items())
+    counters.leader_best[std::stoi(rank)] = count;
+  for (const auto& [rank, count] : json.at("leader_degree").items())
+    counters.leader_degree[std::stoi(rank)] = count;
   const auto seconds = json.at("seconds").get<std::vector<double>>();
   counters.seconds_data = seconds.at(0);
   counters.seconds_compute = seconds.at(1);
@@ -109,8 +114,9 @@ void check_identity(const Identity& saved, const Identity& wanted, const fs::pat
   for (const auto& [field, value] : wanted.items()) {
     const Json before = saved.contains(field) ? saved.at(field) : Json("absent");
     if (before != value) {
-      usage_error("cannot resume from {}: {} was {} there and is {} now; give the same options or another --out",
-                  path.string(), field, before.dump(), value.dump());
+      usage_error(
+          "cannot resume from {}: {} was {} there and is {} now; give the same options or another --out",
+          path.string(), field, before.dump(), value.dump());
     }
   }
 }
@@ -166,8 +172,8 @@ void load_model(const fs::path& path, const Engine& engine, std::span<float> mod
   engine.import_array(array, model);
 }
 
-void save_checkpoint(const fs::path& run, const RunState& state, std::span<const std::unique_ptr<Worker>> workers,
-                     int keep) {
+void save_checkpoint(const fs::path& run, const RunState& state,
+                     std::span<const std::unique_ptr<Worker>> workers, int keep) {
   const fs::path folder = run / fmt::format("{}{}", kPrefix, state.step);
   const fs::path temporary = folder.string() + ".tmp";
   std::error_code error;
@@ -217,8 +223,9 @@ RunState load_checkpoint(const fs::path& run, const Identity& identity,
   const fs::path folder = newest_checkpoint(run);
   const fs::path path = folder / "state.json";
   const Json json = Json::parse(read_text(path), nullptr, false);
-  if (json.is_discarded()) fail("{} is not valid JSON; remove {} and name an older one in {}", path.string(),
-                                folder.string(), (run / "latest").string());
+  if (json.is_discarded())
+    fail("{} is not valid JSON; remove {} and name an older one in {}", path.string(), folder.string(),
+         (run / "latest").string());
   check_identity(json.at("identity"), identity, folder);
 
   RunState state{.identity = identity};

@@ -27,9 +27,9 @@ using Identity = Json;
 struct RunState {
   Identity identity;
   Step step = 0;
-  double seconds = 0;           // of the whole run so far
-  double training_seconds = 0;  // of which inside steps
-  std::vector<std::vector<int64_t>> bytes_sent;  // per worker and neighbour rank, payload so far
+  double seconds = 0;                                     // of the whole run so far
+  double training_seconds = 0;                            // of which inside steps
+  std::vector<std::vector<int64_t>> bytes_sent;           // per worker and neighbour rank, payload so far
   std::vector<std::vector<int64_t>> bytes_sent_at_epoch;  // the same at the end of the last epoch
 };
 

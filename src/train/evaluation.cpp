@@ -103,13 +103,14 @@ std::vector<TestResult> Evaluator::each_worker() {
       const auto spare = worker.engine().model(buffer);
       std::ranges::copy(worker.model(), spare.begin());
       std::vector<float> sums(spare.size());
-      const int64_t batches =
-          add_shard_statistics(worker, buffer, static_cast<std::size_t>(options_->recalibration_pictures), sums);
+      const int64_t batches = add_shard_statistics(
+          worker, buffer, static_cast<std::size_t>(options_->recalibration_pictures), sums);
       store_statistics(worker.engine().network(), sums, batches, spare);
     }
     const BatchResult whole = test_range(worker.engine(), buffer, *dataset_, 0, count, options_->batch);
-    results[static_cast<std::size_t>(index)] = {static_cast<double>(whole.correct) / static_cast<double>(count),
-                                                whole.loss / static_cast<double>(count)};
+    results[static_cast<std::size_t>(index)] = {
+        static_cast<double>(whole.correct) / static_cast<double>(count),
+        whole.loss / static_cast<double>(count)};
   });
   return results;
 }

@@ -20,7 +20,8 @@ struct Consensus {
   double root_mean_square = 0;           // the consensus distance
 };
 
-// Works on all workers of this process at a point where none is inside a step. Only spare buffers are written.
+// Works on all workers of this process at a point where none is inside a step. Only spare buffers are
+// written.
 class Evaluator {
  public:
   Evaluator(const TrainOptions& options, const data::Dataset& dataset,

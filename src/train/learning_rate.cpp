@@ -72,7 +72,8 @@ double learning_rate_at(const LearningRateOptions& options, long step, long tota
     }
   }
   const double warmup_steps = options.warmup_epochs * steps_per_epoch;
-  if (static_cast<double>(step) < warmup_steps) rate *= std::min(1.0, static_cast<double>(step + 1) / warmup_steps);
+  if (static_cast<double>(step) < warmup_steps)
+    rate *= std::min(1.0, static_cast<double>(step + 1) / warmup_steps);
   return rate;
 }
 

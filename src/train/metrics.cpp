@@ -8,14 +8,18 @@
 
 namespace alder::train {
 
-Json finite_or_null(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+Json finite_or_null(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
 
 MetricsLog::MetricsLog(const std::filesystem::path& path, bool append)
     : path_(path), file_(std::fopen(path.c_str(), append ? "ae" : "we")) {
   if (file_ == nullptr) fail("cannot open {}: {}; choose another --out", path.string(), std::strerror(errno));
 }
 
-MetricsLog::~MetricsLog() { std::fclose(file_); }
+MetricsLog::~MetricsLog() {
+  std::fclose(file_);
+}
 
 void MetricsLog::write(const Json& line) {
   const std::string text = line.dump() + "\n";

@@ -45,8 +45,8 @@ struct TrainOptions {
   int local_steps = 1;
   bool allow_disconnected = false;
 
-  double epochs = 10;      // may be a fraction; steps = round(epochs * steps_per_epoch)
-  int batch = 16;          // per worker
+  double epochs = 10;  // may be a fraction; steps = round(epochs * steps_per_epoch)
+  int batch = 16;      // per worker
   LearningRateOptions learning_rate;
   OptimizerSettings optimizer{.momentum = 0.9F, .nesterov = false, .weight_decay = 5e-4F, .decay_all = true};
   float label_smoothing = 0;
@@ -62,19 +62,19 @@ struct TrainOptions {
   std::string device = "cpu";
   std::string exchange = "local";
   Precision precision = Precision::fp32;
-  int threads = 0;             // 0: all this process may use
+  int threads = 0;  // 0: all this process may use
 
   EvaluateWhom evaluate = EvaluateWhom::averaged;
-  int evaluate_every = 1;      // epochs; 0: only at the end
+  int evaluate_every = 1;  // epochs; 0: only at the end
   int64_t recalibration_pictures = 2048;
-  int checkpoint_every = 1;    // epochs; 0: only at the end
+  int checkpoint_every = 1;  // epochs; 0: only at the end
   int keep_checkpoints = 2;
 
   std::filesystem::path out;
   bool resume = false;
-  int64_t stop_after = 0;      // end as if interrupted after so many steps of this part of the run; 0: never
-  std::string command;         // for summary.json
-  double wait_seconds = 60;    // deadline of every wait for a neighbour
+  int64_t stop_after = 0;    // end as if interrupted after so many steps of this part of the run; 0: never
+  std::string command;       // for summary.json
+  double wait_seconds = 60;  // deadline of every wait for a neighbour
 };
 
 }  // namespace alder::train

@@ -22,13 +22,13 @@ void Progress::step(const ProgressPoint& point) {
   if (!last_ns_) last_ns_ = live_ ? 0 : now;
   if (seconds_between(*last_ns_, now) < (live_ ? 0.1 : 10.0) && !(live_ && last)) return;
   last_ns_ = now;
-  const std::string text =
-      fmt::format("epoch {:.2f}/{:g}  step {}/{}  loss {:.3f}  {:.0f} images/s  ETA {}", point.epoch,
-                  point.epochs, point.step, point.steps, point.loss, point.images_per_second,
-                  duration(point.eta_seconds));
+  const std::string text = fmt::format("epoch {:.2f}/{:g}  step {}/{}  loss {:.3f}  {:.0f} images/s  ETA {}",
+                                       point.epoch, point.epochs, point.step, point.steps, point.loss,
+                                       point.images_per_second, duration(point.eta_seconds));
   if (live_) {
     constexpr int kBar = 24;
-    const double fraction = point.steps > 0 ? static_cast<double>(point.step) / static_cast<double>(point.steps) : 1;
+    const double fraction =
+        point.steps > 0 ? static_cast<double>(point.step) / static_cast<double>(point.steps) : 1;
     const int filled = static_cast<int>(std::lround(fraction * kBar));
     fmt::print(stderr, "\r\033[K{:\u2588<{}}{:\u2591<{}} {}", "", filled, "", kBar - filled, text);
     drawn_ = true;

@@ -141,7 +141,8 @@ void Trainer::collect_bytes() {
     for (std::size_t neighbour = 0; neighbour < workers_.size(); ++neighbour) {
       if (neighbour == rank) continue;
       const auto sent = static_cast<double>(worker->endpoint().bytes_sent(static_cast<Rank>(neighbour)));
-      state_.bytes_sent[rank][neighbour] = bytes_before_[rank][neighbour] + std::llround(sent * bytes_factor_);
+      state_.bytes_sent[rank][neighbour] =
+          bytes_before_[rank][neighbour] + std::llround(sent * bytes_factor_);
     }
   }
 }
@@ -152,7 +153,9 @@ int64_t Trainer::total_bytes() const {
   return total;
 }
 
-double Trainer::elapsed() const { return seconds_before_ + seconds_between(started_ns_, monotonic_ns()); }
+double Trainer::elapsed() const {
+  return seconds_before_ + seconds_between(started_ns_, monotonic_ns());
+}
 
 double Trainer::images_per_second() const {
   const double pictures = static_cast<double>(state_.step) * options_.workers * options_.batch;

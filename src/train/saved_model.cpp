@@ -23,7 +23,9 @@ std::vector<fs::path> worker_files(const fs::path& folder) {
     if (!fs::exists(file)) break;
     files.push_back(std::move(file));
   }
-  if (files.empty()) fail("{}: no worker-0.safetensors in it; give a run folder, a checkpoint folder or a file", folder.string());
+  if (files.empty())
+    fail("{}: no worker-0.safetensors in it; give a run folder, a checkpoint folder or a file",
+         folder.string());
   return files;
 }
 
@@ -54,7 +56,8 @@ class Tester {
       : options_(options), dataset_(dataset) {
     const Network network = make_network(model, dataset.classes, dataset.test.height, dataset.test.width);
     const int threads = options.threads > 0 ? options.threads : available_threads();
-    engine_ = make_cpu_engine(network, {.max_batch = options.batch, .threads = threads, .precision = options.precision});
+    engine_ = make_cpu_engine(
+        network, {.max_batch = options.batch, .threads = threads, .precision = options.precision});
   }
 
   EvalResult test(const std::string& what) {
@@ -75,16 +78,17 @@ class Tester {
       load_model(path, *engine_, engine_->model(0));
       std::ranges::transform(sum, engine_->model(0), sum.begin(), std::plus{});
     }
-    std::ranges::transform(sum, engine_->model(0).begin(),
-                           [&](double value) { return static_cast<float>(value / static_cast<double>(files.size())); });
+    std::ranges::transform(sum, engine_->model(0).begin(), [&](double value) {
+      return static_cast<float>(value / static_cast<double>(files.size()));
+    });
     recalibrate();
     return test(fmt::format("average of {}", files.size()));
   }
 
  private:
   void recalibrate() {
-    std::vector<int64_t> samples(static_cast<std::size_t>(
-        std::min<int64_t>(options_.recalibration_pictures, dataset_.train.count())));
+    std::vector<int64_t> samples(
+        static_cast<std::size_t>(std::min<int64_t>(options_.recalibration_pictures, dataset_.train.count())));
     std::iota(samples.begin(), samples.end(), 0);
     std::vector<float> sums(engine_->network().elements);
     const int64_t batches = add_statistics(*engine_, 0, dataset_, samples, options_.batch, nullptr, 0, sums);

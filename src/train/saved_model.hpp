@@ -12,9 +12,11 @@
 namespace alder::train {
 
 struct EvalOptions {
-  std::filesystem::path checkpoint;  // a run folder (its newest checkpoint), a checkpoint folder, or one .safetensors file
-  std::string which = "average";     // average (of all workers, statistics recalibrated), all, or a worker's rank
-  std::string model;                 // empty: what the file says
+  std::filesystem::path
+      checkpoint;  // a run folder (its newest checkpoint), a checkpoint folder, or one .safetensors file
+  std::string which =
+      "average";      // average (of all workers, statistics recalibrated), all, or a worker's rank
+  std::string model;  // empty: what the file says
   std::string data = "shapes";
   data::DatasetOptions dataset;
   int batch = 64;

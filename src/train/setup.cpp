@@ -27,10 +27,14 @@ Algorithm parse_algorithm(std::string_view word) {
 
 std::string_view to_string(Algorithm algorithm) {
   switch (algorithm) {
-    case Algorithm::al_dsgd: return "al-dsgd";
-    case Algorithm::d_psgd: return "d-psgd";
-    case Algorithm::all_reduce: return "all-reduce";
-    case Algorithm::released_alternation: return "released-alternation";
+    case Algorithm::al_dsgd:
+      return "al-dsgd";
+    case Algorithm::d_psgd:
+      return "d-psgd";
+    case Algorithm::all_reduce:
+      return "all-reduce";
+    case Algorithm::released_alternation:
+      return "released-alternation";
   }
   return "unknown";
 }
@@ -49,7 +53,8 @@ void check_options(const TrainOptions& options) {
   require(options.epochs > 0 && std::isfinite(options.epochs), "--epochs", options.epochs, "more than 0");
   require(options.learning_rate.base > 0 && std::isfinite(options.learning_rate.base), "--lr",
           options.learning_rate.base, "more than 0");
-  require(options.learning_rate.warmup_epochs >= 0, "--warmup", options.learning_rate.warmup_epochs, "0 or more epochs");
+  require(options.learning_rate.warmup_epochs >= 0, "--warmup", options.learning_rate.warmup_epochs,
+          "0 or more epochs");
   require(options.optimizer.momentum >= 0 && options.optimizer.momentum < 1, "--momentum",
           static_cast<double>(options.optimizer.momentum), "0 or more and below 1");
   require(options.optimizer.weight_decay >= 0, "--weight-decay",
@@ -108,10 +113,12 @@ std::vector<std::vector<int64_t>> make_shards(const TrainOptions& options, const
     const char* end = word.data() + word.size();
     const auto [rest, error] = std::from_chars(word.data() + kDirichlet.size(), end, alpha);
     if (error == std::errc{} && rest == end && alpha > 0) {
-      return data::shard_dirichlet(dataset.train.labels, dataset.classes, options.workers, alpha, options.seed);
+      return data::shard_dirichlet(dataset.train.labels, dataset.classes, options.workers, alpha,
+                                   options.seed);
     }
   }
-  usage_error("--shards {}: write iid or dirichlet:ALPHA with ALPHA above 0, such as dirichlet:0.1", options.shards);
+  usage_error("--shards {}: write iid or dirichlet:ALPHA with ALPHA above 0, such as dirichlet:0.1",
+              options.shards);
 }
 
 std::unique_ptr<Exchange> make_exchange(const TrainOptions& options, std::size_t elements) {

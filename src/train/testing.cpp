@@ -26,20 +26,23 @@ BatchResult test_range(Engine& engine, int buffer, const data::Dataset& dataset,
   return total;
 }
 
-int64_t add_statistics(Engine& engine, int buffer, const data::Dataset& dataset, std::span<const int64_t> samples,
-                       int batch, const data::Augmentation* augmentation, uint64_t seed, std::span<float> sums) {
+int64_t add_statistics(Engine& engine, int buffer, const data::Dataset& dataset,
+                       std::span<const int64_t> samples, int batch, const data::Augmentation* augmentation,
+                       uint64_t seed, std::span<float> sums) {
   const auto size = static_cast<std::size_t>(batch);
   std::vector<float> images(size * dataset.train.bytes_per_picture());
   std::vector<int32_t> labels(size);
   int64_t batches = 0;
   for (std::size_t first = 0; first + size <= samples.size(); first += size, ++batches) {
-    data::make_batch(dataset, dataset.train, samples.subspan(first, size), augmentation, seed, 0, images, labels);
+    data::make_batch(dataset, dataset.train, samples.subspan(first, size), augmentation, seed, 0, images,
+                     labels);
     engine.accumulate_statistics(buffer, {images, labels}, sums);
   }
   return batches;
 }
 
-void store_statistics(const Network& network, std::span<const float> sums, int64_t batches, std::span<float> model) {
+void store_statistics(const Network& network, std::span<const float> sums, int64_t batches,
+                      std::span<float> model) {
   if (batches == 0) return;
   for (std::size_t i = network.parameter_elements; i < network.elements; ++i) {
     model[i] = sums[i] / static_cast<float>(batches);

@@ -17,10 +17,12 @@ BatchResult test_range(Engine& engine, int buffer, const data::Dataset& dataset,
 // short one would weigh as much as a full one. `sums` is added to; returns the number of batches.
 // `augmentation` as in training, or null. Statistics of the averaged model must be computed anew, because
 // the average of the workers' statistics is not that of the averaged weights.
-int64_t add_statistics(Engine& engine, int buffer, const data::Dataset& dataset, std::span<const int64_t> samples,
-                       int batch, const data::Augmentation* augmentation, uint64_t seed, std::span<float> sums);
+int64_t add_statistics(Engine& engine, int buffer, const data::Dataset& dataset,
+                       std::span<const int64_t> samples, int batch, const data::Augmentation* augmentation,
+                       uint64_t seed, std::span<float> sums);
 
 // model's statistics = sums / batches; unchanged when batches is 0.
-void store_statistics(const Network& network, std::span<const float> sums, int64_t batches, std::span<float> model);
+void store_statistics(const Network& network, std::span<const float> sums, int64_t batches,
+                      std::span<float> model);
 
 }  // namespace alder::train

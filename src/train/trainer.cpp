@@ -13,7 +13,8 @@ namespace alder::train {
 namespace {
 
 std::vector<std::vector<int64_t>> square(int workers) {
-  return std::vector(static_cast<std::size_t>(workers), std::vector<int64_t>(static_cast<std::size_t>(workers)));
+  return std::vector(static_cast<std::size_t>(workers),
+                     std::vector<int64_t>(static_cast<std::size_t>(workers)));
 }
 
 void make_folder(const std::filesystem::path& folder) {
@@ -58,9 +59,9 @@ void Trainer::build_workers() {
                                 .label_smoothing = options_.label_smoothing};
   std::vector<std::vector<int64_t>> shards = make_shards(options_, dataset_);
   for (Rank rank = 0; rank < options_.workers; ++rank) {
-    workers_.push_back(std::make_unique<Worker>(rank, options_, dataset_,
-                                                std::move(shards[static_cast<std::size_t>(rank)]), recipe_,
-                                                make_cpu_engine(network, settings), exchange_->endpoint(rank)));
+    workers_.push_back(
+        std::make_unique<Worker>(rank, options_, dataset_, std::move(shards[static_cast<std::size_t>(rank)]),
+                                 recipe_, make_cpu_engine(network, settings), exchange_->endpoint(rank)));
   }
   if (options_.algorithm == Algorithm::all_reduce) bytes_factor_ = 2.0 / options_.workers;
   evaluator_ = std::make_unique<Evaluator>(options_, dataset_, workers_, *pool_);
@@ -70,14 +71,18 @@ void Trainer::build_workers() {
 void Trainer::prepare_folder() {
   const bool has_checkpoint = std::filesystem::exists(options_.out / "latest");
   if (has_checkpoint && !options_.resume) {
-    usage_error("--out {}: holds the checkpoints of another run; add --resume to continue it or choose another folder",
-                options_.out.string());
+    usage_error(
+        "--out {}: holds the checkpoints of another run; add --resume to continue it or choose another "
+        "folder",
+        options_.out.string());
   }
   make_folder(options_.out);
   if (options_.resume && has_checkpoint) {
     state_ = load_checkpoint(options_.out, identity(), workers_);
   } else {
-    state_ = {.identity = identity(), .bytes_sent = square(options_.workers), .bytes_sent_at_epoch = square(options_.workers)};
+    state_ = {.identity = identity(),
+              .bytes_sent = square(options_.workers),
+              .bytes_sent_at_epoch = square(options_.workers)};
     initialise_models();
   }
   first_step_ = state_.step;
@@ -126,10 +131,12 @@ Json Trainer::run() {
   write_run_line();
   say(workers_.front()->engine().description());
   for (const std::string& warning : schedule_->warnings()) say("warning: " + warning);
-  for (const std::string& warning : gossip::leader_warnings(*schedule_, options_.leaders)) say("warning: " + warning);
+  for (const std::string& warning : gossip::leader_warnings(*schedule_, options_.leaders))
+    say("warning: " + warning);
   if (first_step_ > 0) say(fmt::format("resumed after step {} of {}", first_step_, total_steps_));
 
-  const Step end = options_.stop_after > 0 ? std::min(total_steps_, first_step_ + options_.stop_after) : total_steps_;
+  const Step end =
+      options_.stop_after > 0 ? std::min(total_steps_, first_step_ + options_.stop_after) : total_steps_;
   while (state_.step < end && !stop_.load(std::memory_order_relaxed)) {
     run_step();
     check_losses();
@@ -139,8 +146,8 @@ Json Trainer::run() {
   }
   if (state_.step < total_steps_) {
     save();
-    say(fmt::format("interrupted after step {} of {}; continue with the same command and --resume", state_.step,
-                    total_steps_));
+    say(fmt::format("interrupted after step {} of {}; continue with the same command and --resume",
+                    state_.step, total_steps_));
   }
   const Json result = summary();
   write_atomically(options_.out / "summary.json", result.dump(2) + "\n");
@@ -169,7 +176,8 @@ void Trainer::check_losses() {
     const double loss = worker->last_result().loss;
     if (!std::isfinite(loss)) {
       const std::string text = fmt::format(
-          "worker {}: loss {} at step {} (last finite loss {:.4g}, learning rate {:.4g}); lower --lr or add --warmup",
+          "worker {}: loss {} at step {} (last finite loss {:.4g}, learning rate {:.4g}); lower --lr or add "
+          "--warmup",
           worker->rank(), loss, state_.step, worker->last_finite_loss(), learning_rate_);
       log_->event(state_.step, text);
       throw Error(text);
@@ -213,7 +221,9 @@ void Trainer::finish_epoch() {
                              epoch_now(), state_.step, smoothed_loss_, test, consensus_.root_mean_square,
                              images_per_second()));
   if (last || (options_.checkpoint_every > 0 && epoch % options_.checkpoint_every == 0)) save();
-  if (last) save_model(options_.out / "averaged.safetensors", workers_.front()->engine(), evaluator_->average(), state_.step);
+  if (last)
+    save_model(options_.out / "averaged.safetensors", workers_.front()->engine(), evaluator_->average(),
+               state_.step);
 }
 
 void Trainer::save() {

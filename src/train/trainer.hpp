@@ -52,8 +52,8 @@ class Trainer {
   Json summary();
   void collect_bytes();
   int64_t total_bytes() const;
-  double elapsed() const;             // seconds of the whole run, earlier parts included
-  double images_per_second() const;   // trained pictures per second inside steps
+  double elapsed() const;            // seconds of the whole run, earlier parts included
+  double images_per_second() const;  // trained pictures per second inside steps
   double epoch_now() const;
 
   TrainOptions options_;
@@ -75,7 +75,7 @@ class Trainer {
   int64_t started_ns_ = 0;
   double seconds_before_ = 0;                       // spent by earlier parts of a resumed run
   std::vector<std::vector<int64_t>> bytes_before_;  // sent by them
-  double bytes_factor_ = 1;                         // all-reduce is priced as a ring: 2 (m-1) / m models a worker
+  double bytes_factor_ = 1;  // all-reduce is priced as a ring: 2 (m-1) / m models a worker
   double smoothed_loss_ = 0, step_seconds_ = 0, learning_rate_ = 0;
   Consensus consensus_;
   TestResult averaged_test_;

@@ -27,8 +27,9 @@ constexpr Bucket kWholeModel{0};
 
 }  // namespace
 
-Worker::Worker(Rank rank, const TrainOptions& options, const data::Dataset& dataset, std::vector<int64_t> shard,
-               std::shared_ptr<const gossip::Recipe> recipe, std::unique_ptr<Engine> engine, Endpoint& endpoint)
+Worker::Worker(Rank rank, const TrainOptions& options, const data::Dataset& dataset,
+               std::vector<int64_t> shard, std::shared_ptr<const gossip::Recipe> recipe,
+               std::unique_ptr<Engine> engine, Endpoint& endpoint)
     : rank_(rank),
       options_(&options),
       dataset_(&dataset),
@@ -41,8 +42,8 @@ Worker::Worker(Rank rank, const TrainOptions& options, const data::Dataset& data
       images_(static_cast<std::size_t>(options.batch) * dataset.train.bytes_per_picture()),
       labels_(static_cast<std::size_t>(options.batch)) {
   if (sampler_.batches_per_epoch() == 0) {
-    usage_error("--batch {}: worker {} has only {} training pictures; lower --batch or --workers", options.batch,
-                rank, shard_.size());
+    usage_error("--batch {}: worker {} has only {} training pictures; lower --batch or --workers",
+                options.batch, rank, shard_.size());
   }
 }
 
@@ -102,8 +103,9 @@ void Worker::compute(const StepContext& context) {
     const Stopwatch watch(counters_.seconds_data);
     const int64_t own_epoch = context.step / sampler_.batches_per_epoch();
     const auto samples = sampler_.batch(own_epoch, context.step % sampler_.batches_per_epoch());
-    data::make_batch(*dataset_, dataset_->train, samples, options_->augment ? &options_->augmentation : nullptr,
-                     options_->seed, own_epoch, images_, labels_);
+    data::make_batch(*dataset_, dataset_->train, samples,
+                     options_->augment ? &options_->augmentation : nullptr, options_->seed, own_epoch,
+                     images_, labels_);
   }
   const Stopwatch watch(counters_.seconds_compute);
   result_ = engine_->forward_backward(current_, {images_, labels_});
@@ -115,7 +117,8 @@ void Worker::compute(const StepContext& context) {
   ++counters_.steps;
 }
 
-void Worker::open_and_publish(Generation generation, const StepContext& context, std::span<const float> source) {
+void Worker::open_and_publish(Generation generation, const StepContext& context,
+                              std::span<const float> source) {
   const gossip::GossipRow row = recipe_->schedule().row(context.step, rank_);
   live_ = {.send_to = recipe_->schedule().send_to(context.step, rank_), .receive_from = {}};
   for (const gossip::Incoming& incoming : row.incoming) live_.receive_from.push_back(incoming.from);
@@ -153,7 +156,8 @@ void Worker::choose_row(const StepContext& context) {
   row_ = recipe_->row(context.step, {rank_, announced_loss_, degree_}, heard_, context.learning_rate);
 }
 
-void Worker::combine(std::span<const gossip::RowEntry> row, int target, bool adapt, const StepContext& context) {
+void Worker::combine(std::span<const gossip::RowEntry> row, int target, bool adapt,
+                     const StepContext& context) {
   std::vector<Term> terms;
   terms.reserve(row.size());
   for (const gossip::RowEntry& entry : row) {
@@ -210,9 +214,8 @@ Generation Worker::generation_of(Step step, int exchange) const {
 }
 
 Deadline Worker::deadline() const {
-  return std::chrono::steady_clock::now() +
-         std::chrono::duration_cast<std::chrono::steady_clock::duration>(
-             std::chrono::duration<double>(options_->wait_seconds));
+  return std::chrono::steady_clock::now() + std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+                                                std::chrono::duration<double>(options_->wait_seconds));
 }
 
 }  // namespace alder::train

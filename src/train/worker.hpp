@@ -83,8 +83,8 @@ class Worker {
   Endpoint* endpoint_;
   gossip::RankingLoss ranking_;
 
-  int current_ = 0;                        // buffer of x; 0 or 1
-  static constexpr int kHalf = 2;          // buffer of y or h
+  int current_ = 0;                // buffer of x; 0 or 1
+  static constexpr int kHalf = 2;  // buffer of y or h
   std::vector<float> images_;
   std::vector<int32_t> labels_;
   BatchResult result_;
@@ -99,7 +99,7 @@ class Worker {
     Generation generation;
     std::vector<Rank> readers;
   };
-  std::vector<Published> unsettled_;               // not yet known to be read by all
+  std::vector<Published> unsettled_;  // not yet known to be read by all
   EpochCounters counters_;
 };
 

@@ -10,8 +10,8 @@
 
 namespace alder::train {
 
-// Runs task(0) .. task(count-1), each once, over `threads` threads, the caller among them. A phase ends when all
-// tasks have; the first exception is thrown again to the caller then. One caller at a time.
+// Runs task(0) .. task(count-1), each once, over `threads` threads, the caller among them. A phase ends when
+// all tasks have; the first exception is thrown again to the caller then. One caller at a time.
 class WorkerPool {
  public:
   explicit WorkerPool(int threads);

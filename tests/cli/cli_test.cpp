@@ -31,8 +31,8 @@ class Command : public testing::Test {
   ~Command() override { fs::remove_all(folder_); }
 
   Outcome alder(const std::string& arguments) {
-    const std::string line = std::string(ALDER_BINARY) + " " + arguments + " >" + (folder_ / "out").string() + " 2>" +
-                             (folder_ / "err").string() + " </dev/null";
+    const std::string line = std::string(ALDER_BINARY) + " " + arguments + " >" + (folder_ / "out").string() +
+                             " 2>" + (folder_ / "err").string() + " </dev/null";
     const int status = std::system(line.c_str());
     return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, alder::read_text(folder_ / "out"),
             alder::read_text(folder_ / "err")};
@@ -40,7 +40,8 @@ class Command : public testing::Test {
 
   // A run that takes a moment.
   std::string small_run(const std::string& name) const {
-    return "train --model tiny --data shapes --limit-train 160 --limit-test 40 --workers 4 --graph ring --batch 8 "
+    return "train --model tiny --data shapes --limit-train 160 --limit-test 40 --workers 4 --graph ring "
+           "--batch 8 "
            "--epochs 2 --threads 2 --progress none --out " +
            (folder_ / name).string() + " ";
   }
@@ -48,7 +49,9 @@ class Command : public testing::Test {
   fs::path folder_;
 };
 
-int lines(const std::string& text) { return static_cast<int>(std::ranges::count(text, '\n')); }
+int lines(const std::string& text) {
+  return static_cast<int>(std::ranges::count(text, '\n'));
+}
 
 TEST_F(Command, HelpOfEverySubcommandShowsDefaults) {
   EXPECT_EQ(alder("--help").code, 0);
@@ -73,7 +76,8 @@ class BadUsage : public Command, public testing::WithParamInterface<Bad> {};
 
 TEST_P(BadUsage, IsOneLineOnStandardErrorAndAnExitCode) {
   std::string arguments = GetParam().arguments;
-  if (const auto at = arguments.find("@"); at != std::string::npos) arguments.replace(at, 1, folder_.string());
+  if (const auto at = arguments.find("@"); at != std::string::npos)
+    arguments.replace(at, 1, folder_.string());
   const Outcome outcome = alder(arguments);
   EXPECT_EQ(outcome.code, GetParam().code);
   EXPECT_EQ(lines(outcome.err), 1) << outcome.err;
@@ -94,8 +98,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Bad{"train --out @/r --data cifar11:x", 2, "cifar10"},
                     Bad{"train --out @/r --data cifar10:@nowhere", 1, "cs.toronto.edu"},
                     Bad{"train --out /proc/alder --data shapes --model tiny", 1, "/proc/alder"},
-                    Bad{"eval --checkpoint @/none", 2, "none"},
-                    Bad{"report @/none", 1, "none"},
+                    Bad{"eval --checkpoint @/none", 2, "none"}, Bad{"report @/none", 1, "none"},
                     Bad{"plan --workers 8 --graph rin", 2, "ring"}));
 
 TEST_F(Command, TrainEvalAndReportWorkTogether) {
@@ -105,7 +108,8 @@ TEST_F(Command, TrainEvalAndReportWorkTogether) {
   EXPECT_EQ(summary.at("steps"), 10);
   EXPECT_EQ(summary, nlohmann::json::parse(alder::read_text(folder_ / "run" / "summary.json")));
 
-  const Outcome all = alder("eval --checkpoint " + (folder_ / "run").string() + " --which all --limit-test 40 --json");
+  const Outcome all =
+      alder("eval --checkpoint " + (folder_ / "run").string() + " --which all --limit-test 40 --json");
   ASSERT_EQ(all.code, 0) << all.err;
   const auto results = nlohmann::json::parse(all.out).at("results");
   ASSERT_EQ(results.size(), 5U);
@@ -118,7 +122,8 @@ TEST_F(Command, TrainEvalAndReportWorkTogether) {
   EXPECT_DOUBLE_EQ(nlohmann::json::parse(averaged.out).at("results")[0].at("test_accuracy"),
                    summary.at("test_accuracy_averaged_model"));
 
-  const Outcome page = alder("report " + (folder_ / "run").string() + " --out " + (folder_ / "page.html").string());
+  const Outcome page =
+      alder("report " + (folder_ / "run").string() + " --out " + (folder_ / "page.html").string());
   EXPECT_EQ(page.code, 0) << page.err;
   EXPECT_GT(fs::file_size(folder_ / "page.html"), 1000U);
 }
@@ -147,13 +152,14 @@ TEST_F(Command, AnInterruptSavesACheckpointAndEndsCleanly) {
   if (child == 0) {
     std::freopen("/dev/null", "w", stdout);
     std::freopen((folder_ / "err").c_str(), "w", stderr);
-    ::execl(ALDER_BINARY, "alder", "train", "--model", "tiny", "--data", "shapes", "--limit-train", "160", "--limit-test",
-            "40", "--workers", "4", "--graph", "ring", "--batch", "8", "--epochs", "1000000", "--threads", "1",
-            "--progress", "none", "--out", out.c_str(), nullptr);
+    ::execl(ALDER_BINARY, "alder", "train", "--model", "tiny", "--data", "shapes", "--limit-train", "160",
+            "--limit-test", "40", "--workers", "4", "--graph", "ring", "--batch", "8", "--epochs", "1000000",
+            "--threads", "1", "--progress", "none", "--out", out.c_str(), nullptr);
     ::_exit(127);
   }
   // The first checkpoint shows that it trains; a deadline keeps a broken build from hanging here.
-  for (int i = 0; i < 3000 && !fs::exists(out / "latest"); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  for (int i = 0; i < 3000 && !fs::exists(out / "latest"); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
   ASSERT_TRUE(fs::exists(out / "latest"));
   ::kill(child, SIGINT);
   int status = 0;

@@ -129,14 +129,16 @@ TEST_P(ResumedRun, EndsWithTheSameBitsAsAnUninterruptedOne) {
   options.stop_after = 0;
   const Result parts = run(options);
   EXPECT_EQ(parts.models, whole.models);
-  for (const char* key : {"test_accuracy_mean", "test_accuracy_averaged_model", "consensus_distance", "bytes_exchanged"}) {
+  for (const char* key :
+       {"test_accuracy_mean", "test_accuracy_averaged_model", "consensus_distance", "bytes_exchanged"}) {
     EXPECT_EQ(parts.summary.at(key), whole.summary.at(key)) << key;
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(
     Orders, ResumedRun,
-    testing::Values(ResumeCase{"combine_while_adapt", Order::combine_while_adapt, "static", Algorithm::al_dsgd},
+    testing::Values(ResumeCase{"combine_while_adapt", Order::combine_while_adapt, "static",
+                               Algorithm::al_dsgd},
                     ResumeCase{"adapt_then_combine", Order::adapt_then_combine, "static", Algorithm::al_dsgd},
                     ResumeCase{"paper", Order::paper, "static", Algorithm::al_dsgd},
                     ResumeCase{"matcha", Order::combine_while_adapt, "matcha:0.5", Algorithm::d_psgd},
@@ -205,8 +207,9 @@ TEST_F(TrainerRun, WritesTheRecordsThatAreDocumented) {
     const Json json = Json::parse(line);
     ++kinds[json.at("kind").get<std::string>()];
     if (json.at("kind") != "epoch") continue;
-    for (const char* key : {"epoch", "step", "worker", "train_loss", "train_accuracy", "learning_rate", "distance_to_mean",
-                            "test_accuracy", "test_loss", "leader_best", "leader_degree", "bytes_sent", "seconds"}) {
+    for (const char* key :
+         {"epoch", "step", "worker", "train_loss", "train_accuracy", "learning_rate", "distance_to_mean",
+          "test_accuracy", "test_loss", "leader_best", "leader_degree", "bytes_sent", "seconds"}) {
       EXPECT_TRUE(json.contains(key)) << key;
     }
     int64_t followed = 0;
@@ -217,8 +220,9 @@ TEST_F(TrainerRun, WritesTheRecordsThatAreDocumented) {
   EXPECT_EQ(kinds["epoch"], 2 * 4);
   EXPECT_EQ(kinds["mean"], 2);
   const Json summary = Json::parse(read_text(options.out / "summary.json"));
-  for (const char* key : {"test_accuracy_mean", "test_accuracy_worst", "test_accuracy_best", "test_accuracy_averaged_model",
-                          "consensus_distance", "steps", "seconds", "images_per_second", "bytes_exchanged", "seed", "command"}) {
+  for (const char* key : {"test_accuracy_mean", "test_accuracy_worst", "test_accuracy_best",
+                          "test_accuracy_averaged_model", "consensus_distance", "steps", "seconds",
+                          "images_per_second", "bytes_exchanged", "seed", "command"}) {
     EXPECT_TRUE(summary.contains(key)) << key;
   }
 }
@@ -254,7 +258,8 @@ INSTANTIATE_TEST_SUITE_P(
                     BadOption{"momentum", [](TrainOptions& o) { o.optimizer.momentum = 1; }, "--momentum 1"},
                     BadOption{"device", [](TrainOptions& o) { o.device = "cuda"; }, "--device cuda"},
                     BadOption{"exchange", [](TrainOptions& o) { o.exchange = "locl"; }, "local"},
-                    BadOption{"shards", [](TrainOptions& o) { o.shards = "dirichlet:-1"; }, "--shards dirichlet:-1"}),
+                    BadOption{"shards", [](TrainOptions& o) { o.shards = "dirichlet:-1"; },
+                              "--shards dirichlet:-1"}),
     [](const auto& instance) { return std::string(instance.param.name); });
 
 }  // namespace

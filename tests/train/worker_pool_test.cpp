@@ -40,7 +40,8 @@ TEST_P(WorkerPoolWithThreads, NoTaskIsNoWork) {
   pool.run(0, [](int) { FAIL(); });
 }
 
-INSTANTIATE_TEST_SUITE_P(Threads, WorkerPoolWithThreads, testing::Values(1, 2, 3, 5), testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(Threads, WorkerPoolWithThreads, testing::Values(1, 2, 3, 5),
+                         testing::PrintToStringParamName());
 
 }  // namespace
 }  // namespace alder::train

@@ -10,7 +10,7 @@ namespace alder::tools {
 
 // What `main` knows and the commands need.
 struct Context {
-  std::string command_line;              // as typed, for summary.json
+  std::string command_line;                 // as typed, for summary.json
   const std::atomic<bool>* stop = nullptr;  // set by SIGINT and SIGTERM
 };
 

@@ -42,7 +42,9 @@ void add_config_option(CLI::App& command) {
     read_text(path);  // for its error: CLI11 would not say why
     for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_file(path)) apply(command, path, item);
   };
-  command.add_option_function<std::string>("--config", read, "Read options from a TOML file (the command line wins)")
+  command
+      .add_option_function<std::string>("--config", read,
+                                        "Read options from a TOML file (the command line wins)")
       ->configurable(false);
 }
 

@@ -16,8 +16,11 @@ void add_eval(CLI::App& app) {
   const auto precision = std::make_shared<std::string>("fp32");
   const auto json = std::make_shared<bool>(false);
   add_config_option(*command);
-  command->add_option("--checkpoint", options->checkpoint, "Run folder, checkpoint folder or .safetensors file")->required();
-  command->add_option("--which", options->which, "average (statistics recalibrated), all, or a worker's rank");
+  command
+      ->add_option("--checkpoint", options->checkpoint, "Run folder, checkpoint folder or .safetensors file")
+      ->required();
+  command->add_option("--which", options->which,
+                      "average (statistics recalibrated), all, or a worker's rank");
   command->add_option("--model", options->model, "Model name; empty: what the file says");
   command->add_option("--data", options->data, "shapes, cifar10:DIR, cifar100:DIR");
   command->add_option("--seed", options->dataset.seed, "Seed of the shapes set");
@@ -25,7 +28,8 @@ void add_eval(CLI::App& app) {
   command->add_option("--batch", options->batch, "Pictures at a time");
   command->add_option("--threads", options->threads, "CPU threads; 0: all that this process may use");
   command->add_option("--precision", *precision, "fp32 or bf16")->check(CLI::IsMember({"fp32", "bf16"}));
-  command->add_option("--recalibration-pictures", options->recalibration_pictures, "Training pictures for the average's batch norm");
+  command->add_option("--recalibration-pictures", options->recalibration_pictures,
+                      "Training pictures for the average's batch norm");
   command->add_flag("--json", *json, "Print one JSON object on standard output and nothing else");
   command->callback([options, precision, json] {
     options->precision = *precision == "bf16" ? Precision::bf16 : Precision::fp32;
@@ -33,13 +37,20 @@ void add_eval(CLI::App& app) {
     if (*json) {
       nlohmann::ordered_json list = nlohmann::ordered_json::array();
       for (const auto& result : results) {
-        list.push_back({{"model", result.what}, {"test_accuracy", result.accuracy}, {"test_loss", result.loss}, {"pictures", result.pictures}});
+        list.push_back({{"model", result.what},
+                        {"test_accuracy", result.accuracy},
+                        {"test_loss", result.loss},
+                        {"pictures", result.pictures}});
       }
-      fmt::print("{}\n", nlohmann::ordered_json{{"checkpoint", options->checkpoint.string()}, {"data", options->data}, {"results", list}}.dump(2));
+      fmt::print("{}\n",
+                 nlohmann::ordered_json{
+                     {"checkpoint", options->checkpoint.string()}, {"data", options->data}, {"results", list}}
+                     .dump(2));
       return;
     }
     for (const auto& result : results) {
-      fmt::print("{:<24} accuracy {:6.2f} %  loss {:.4f}  {} pictures\n", result.what, 100 * result.accuracy, result.loss, result.pictures);
+      fmt::print("{:<24} accuracy {:6.2f} %  loss {:.4f}  {} pictures\n", result.what, 100 * result.accuracy,
+                 result.loss, result.pictures);
     }
   });
 }

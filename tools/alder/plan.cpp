@@ -27,7 +27,8 @@ void add_plan(CLI::App& app) {
   command->add_option("--weights", *weights, "Averaging weights: metropolis, laplacian, lazy");
   command->add_option("--local-steps", schedule.local_steps, "Exchange at every k-th step only");
   command->add_option("--seed", schedule.seed, "Seed of random schedules");
-  command->add_flag("--allow-disconnected", schedule.allow_disconnected, "Accept a schedule that cuts workers off");
+  command->add_flag("--allow-disconnected", schedule.allow_disconnected,
+                    "Accept a schedule that cuts workers off");
   command->add_option("--model", *model, "Model whose size prices the traffic (10 classes, fp32)");
   command->add_flag("--json", *json, "Print one JSON object on standard output and nothing else");
   command->callback([options, weights, model, json] {

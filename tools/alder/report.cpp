@@ -26,9 +26,9 @@ void add_report(CLI::App& app) {
     if (*text || *markdown) {
       std::vector<report::Run> runs;
       for (const auto& folder : options->runs) runs.push_back(report::read_run(folder));
-      fmt::print("{}", report::comparison_text(
-                           runs, options->target_accuracy,
-                           *markdown ? report::TableStyle::markdown : report::TableStyle::text));
+      fmt::print(
+          "{}", report::comparison_text(runs, options->target_accuracy,
+                                        *markdown ? report::TableStyle::markdown : report::TableStyle::text));
     }
     const auto page = report::write_report(*options);
     if (!*markdown) fmt::print("report: {}\n", page.string());

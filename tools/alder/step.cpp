@@ -14,9 +14,16 @@ void add_step(CLI::App& app) {
   const auto precision = std::make_shared<std::string>("fp32");
   add_config_option(*command);
   command->add_option("--model", options->model, "Model name")->required();
-  command->add_option("--init", options->init, "Weights and statistics: a .safetensors file under PyTorch's names")->required();
-  command->add_option("--batch", options->batch, "images (uint8, or float32 normalised; NCHW) and labels (int64)")->required();
-  command->add_option("--out", options->out, "Receives logits, loss, grad.NAME and the updated statistics")->required();
+  command
+      ->add_option("--init", options->init,
+                   "Weights and statistics: a .safetensors file under PyTorch's names")
+      ->required();
+  command
+      ->add_option("--batch", options->batch,
+                   "images (uint8, or float32 normalised; NCHW) and labels (int64)")
+      ->required();
+  command->add_option("--out", options->out, "Receives logits, loss, grad.NAME and the updated statistics")
+      ->required();
   command->add_option("--mean", options->mean, "Per channel, for uint8 images")->delimiter(',');
   command->add_option("--deviation", options->deviation, "Per channel, for uint8 images")->delimiter(',');
   command->add_option("--precision", *precision, "fp32 or bf16")->check(CLI::IsMember({"fp32", "bf16"}));
