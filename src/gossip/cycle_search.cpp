@@ -17,8 +17,8 @@ using Eigen::MatrixXd;
 using Labels = std::vector<std::vector<Rank>>;
 
 constexpr int kSearchedNodes = 256;
-constexpr double kWork = 3e9;  // multiply-adds of one search: a second or two
-constexpr int kMostTrials = 20'000;
+constexpr double kWork = 5e8;  // multiply-adds of one search: about a second
+constexpr int kMostTrials = 6'000;
 
 class Search {
  public:

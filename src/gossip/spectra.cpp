@@ -61,9 +61,29 @@ Period matrices_of(const Schedule& schedule) {
   return period;
 }
 
+bool symmetric(const SparseMatrix& matrix) {
+  const SparseMatrix difference = matrix - SparseMatrix(matrix.transpose());
+  return difference.norm() < 1e-12 * matrix.norm();
+}
+
+// One fixed symmetric matrix: a single eigenproblem tells everything.
+bool one_symmetric(const Period& period) {
+  return period.mean.size() == 1 && !period.random && symmetric(period.mean[0]);
+}
+
+void set_static_factor(double factor, MixingReport& report) {
+  report.static_factor = report.per_cycle_factor = report.long_run_factor = factor;
+  report.mean_square_factor = factor * factor;
+}
+
 void dense_factors(const Period& period, MixingReport& report) {
   const int m = period.workers, steps = static_cast<int>(period.mean.size());
   const MatrixXd j = MatrixXd::Constant(m, m, 1.0 / m);
+  if (one_symmetric(period)) {
+    const double factor = largest_magnitude(MatrixXd(period.mean[0]) - j);
+    set_static_factor(factor < kExact * m ? 0 : factor, report);
+    return;
+  }
   MatrixXd product = MatrixXd::Identity(m, m) - j, square = -j;
   for (int phase = 0; phase < steps; ++phase) {
     const MatrixXd w = period.mean[phase];
@@ -90,24 +110,18 @@ std::optional<double> symmetric_factor(const SparseMatrix& laplacian) {
   return std::max(upper, std::abs(1 - largest_eigenvalue(laplacian)));
 }
 
-bool symmetric(const SparseMatrix& matrix) {
-  const SparseMatrix difference = matrix - SparseMatrix(matrix.transpose());
-  return difference.norm() < 1e-12 * matrix.norm();
-}
-
 void sparse_factors(const Period& period, bool is_connected, MixingReport& report) {
   const int m = period.workers, steps = static_cast<int>(period.mean.size());
   if (!is_connected) {  // the indicator of a part stays what it is
     report.mean_square_factor = 1;
-    if (!period.random) report.per_cycle_factor = 1;
+    if (!period.random) report.per_cycle_factor = report.long_run_factor = 1;
     if (!period.random && steps == 1) report.static_factor = 1;
     return;
   }
-  if (steps == 1 && !period.random && symmetric(period.mean[0])) {
+  if (one_symmetric(period)) {
     SparseMatrix identity(m, m);
     identity.setIdentity();
-    report.static_factor = report.per_cycle_factor = symmetric_factor(identity - period.mean[0]);
-    if (report.static_factor) report.mean_square_factor = *report.static_factor * *report.static_factor;
+    if (const auto factor = symmetric_factor(identity - period.mean[0])) set_static_factor(*factor, report);
     return;
   }
   report.mean_square_factor = largest_contraction(m, [&](const VectorXd& v) {
@@ -177,7 +191,7 @@ MixingReport analyse(const Schedule& schedule) {
   const Period period = matrices_of(schedule);
   report.messages_per_step = schedule.messages_per_step();
   if (report.workers == 1) {
-    report.static_factor = report.mean_square_factor = report.per_cycle_factor = report.long_run_factor = 0;
+    set_static_factor(0, report);
   } else if (report.workers <= kDenseNodes) {
     dense_factors(period, report);
   } else {

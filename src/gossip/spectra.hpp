@@ -8,8 +8,8 @@
 
 namespace alder::gossip {
 
-// One dense eigenproblem of this size takes about 0.1 s.
-inline constexpr int kDenseNodes = 600;
+// One dense eigenproblem of this size takes well under a second.
+inline constexpr int kDenseNodes = 400;
 
 // J = 11^T / m throughout; norms are spectral norms.
 struct MixingReport {
