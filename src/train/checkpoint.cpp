@@ -105,6 +105,8 @@ Json state_to_json(const RunState& state, std::span<const std::unique_ptr<Worker
           {"step", state.step},
           {"seconds", state.seconds},
           {"training_seconds", state.training_seconds},
+          {"variance_inflation_sum", state.variance_inflation_sum},
+          {"variance_inflation_count", state.variance_inflation_count},
           {"bytes_sent", state.bytes_sent},
           {"bytes_sent_at_epoch", state.bytes_sent_at_epoch},
           {"workers", per_worker}};
@@ -232,6 +234,8 @@ RunState load_checkpoint(const fs::path& run, const Identity& identity,
   json.at("step").get_to(state.step);
   json.at("seconds").get_to(state.seconds);
   json.at("training_seconds").get_to(state.training_seconds);
+  json.at("variance_inflation_sum").get_to(state.variance_inflation_sum);
+  json.at("variance_inflation_count").get_to(state.variance_inflation_count);
   json.at("bytes_sent").get_to(state.bytes_sent);
   json.at("bytes_sent_at_epoch").get_to(state.bytes_sent_at_epoch);
   for (const auto& worker : workers) {

@@ -27,8 +27,10 @@ using Identity = Json;
 struct RunState {
   Identity identity;
   Step step = 0;
-  double seconds = 0;                                     // of the whole run so far
-  double training_seconds = 0;                            // of which inside steps
+  double seconds = 0;                 // of the whole run so far
+  double training_seconds = 0;        // of which inside steps
+  double variance_inflation_sum = 0;  // over the epochs that have one
+  int64_t variance_inflation_count = 0;
   std::vector<std::vector<int64_t>> bytes_sent;           // per worker and neighbour rank, payload so far
   std::vector<std::vector<int64_t>> bytes_sent_at_epoch;  // the same at the end of the last epoch
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "base/clock.hpp"
 #include "train/trainer.hpp"
@@ -96,6 +97,7 @@ void Trainer::write_mean_line(const TestResult* averaged) {
     line["test_accuracy"] = averaged->accuracy;
     line["test_loss"] = finite_or_null(averaged->loss);
   }
+  if (const auto inflation = variance_inflation()) line["variance_inflation"] = *inflation;
   line["images_per_second"] = images_per_second();
   line["seconds"] = elapsed();
   line["bytes_exchanged"] = total_bytes();
@@ -116,6 +118,10 @@ Json Trainer::summary() {
     result["test_accuracy_workers"] = accuracies;
     result["consensus_distance"] = finite_or_null(consensus_.root_mean_square);
   }
+  if (state_.variance_inflation_count > 0) {
+    result["variance_inflation"] =
+        state_.variance_inflation_sum / static_cast<double>(state_.variance_inflation_count);
+  }
   result.update({{"steps", state_.step},
                  {"epochs", epoch_now()},
                  {"seconds", elapsed()},
@@ -133,6 +139,19 @@ Json Trainer::summary() {
                  {"batch", options_.batch},
                  {"completed", state_.step == total_steps_}});
   return result;
+}
+
+// How much the epoch's rows amplified gradient noise in the mean model, from the rows as they were.
+std::optional<double> Trainer::variance_inflation() {
+  const std::vector<gossip::Rows> rows = std::exchange(epoch_rows_, {});
+  constexpr std::size_t kFewest = 50;  // below this the ends of the window dominate
+  if (workers_.size() < 2 || rows.size() < kFewest) return std::nullopt;
+  const auto figures =
+      gossip::simulate_mixing(options_.workers, static_cast<Step>(rows.size()),
+                              [&](Step step) { return rows[static_cast<std::size_t>(step)]; });
+  state_.variance_inflation_sum += figures.variance_inflation;
+  ++state_.variance_inflation_count;
+  return figures.variance_inflation;
 }
 
 void Trainer::collect_bytes() {

@@ -24,6 +24,7 @@ TensorView view_of(std::span<const float> values, std::vector<int64_t> shape) {
 }
 
 void check_options(const SingleStepOptions& options) {
+  make_network(options.model, 2);  // refuses an unknown name before any file is opened
   if (options.threads < 1) usage_error("--threads {}: at least 1", options.threads);
   if (!(options.label_smoothing >= 0 && options.label_smoothing < 1)) {
     usage_error("--label-smoothing {}: at least 0 and less than 1", options.label_smoothing);

@@ -139,6 +139,7 @@ Json Trainer::run() {
       options_.stop_after > 0 ? std::min(total_steps_, first_step_ + options_.stop_after) : total_steps_;
   while (state_.step < end && !stop_.load(std::memory_order_relaxed)) {
     run_step();
+    record_rows();
     check_losses();
     ++state_.step;
     report_progress();
@@ -167,6 +168,19 @@ void Trainer::run_step() {
   const double seconds = seconds_between(begin, monotonic_ns());
   state_.training_seconds += seconds;
   step_seconds_ = step_seconds_ > 0 ? 0.95 * step_seconds_ + 0.05 * seconds : seconds;
+}
+
+// What this step's combination took from whom, for the epoch's variance inflation. The two-exchange order has
+// no single row and is left out.
+void Trainer::record_rows() {
+  if (recipe_->exchanges_per_step() > 1) return;
+  gossip::Rows rows(workers_.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    for (const gossip::RowEntry& entry : workers_[i]->row().combine) {
+      rows[i].push_back({entry.rank, static_cast<double>(entry.weight)});
+    }
+  }
+  epoch_rows_.push_back(std::move(rows));
 }
 
 // A loss that is not finite ends the run: what it spreads to neighbours cannot be undone.

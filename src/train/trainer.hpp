@@ -9,6 +9,7 @@
 
 #include "data/dataset.hpp"
 #include "exchange/exchange.hpp"
+#include "gossip/noise.hpp"
 #include "train/checkpoint.hpp"
 #include "train/evaluation.hpp"
 #include "train/metrics.hpp"
@@ -40,6 +41,7 @@ class Trainer {
   void say(const std::string& text);
 
   void run_step();
+  void record_rows();
   void check_losses();
   void report_progress();
   void finish_epoch();
@@ -50,6 +52,7 @@ class Trainer {
   void write_worker_line(const Worker& worker, double distance, const TestResult* test);
   void write_mean_line(const TestResult* averaged);
   Json summary();
+  std::optional<double> variance_inflation();
   void collect_bytes();
   int64_t total_bytes() const;
   double elapsed() const;            // seconds of the whole run, earlier parts included
@@ -77,6 +80,7 @@ class Trainer {
   std::vector<std::vector<int64_t>> bytes_before_;  // sent by them
   double bytes_factor_ = 1;  // all-reduce is priced as a ring: 2 (m-1) / m models a worker
   double smoothed_loss_ = 0, step_seconds_ = 0, learning_rate_ = 0;
+  std::vector<gossip::Rows> epoch_rows_;  // of the steps since the last epoch line of this process
   Consensus consensus_;
   TestResult averaged_test_;
   std::vector<TestResult> worker_tests_;

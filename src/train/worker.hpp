@@ -52,6 +52,8 @@ class Worker {
   // A buffer that no neighbour reads between steps: for evaluation.
   int spare_buffer() const { return 1 - current_; }
 
+  // The last step's combination.
+  const gossip::StepRow& row() const { return row_; }
   const BatchResult& last_result() const { return result_; }
   double last_finite_loss() const { return last_finite_loss_; }
   void restore_last_finite_loss(double loss) { last_finite_loss_ = loss; }
