@@ -12,9 +12,9 @@
 namespace alder::report {
 namespace {
 
-// Every run has its own folder and name: they differ always and tell nothing.
+// Every run has its own folder and name, and how progress was printed decides nothing.
 bool only_names_the_run(std::string_view option) {
-  constexpr std::array<std::string_view, 4> kNames{"out", "name", "config", "resume"};
+  constexpr std::array<std::string_view, 5> kNames{"out", "name", "config", "resume", "progress"};
   return std::ranges::find(kNames, option) != kNames.end();
 }
 

@@ -18,8 +18,8 @@ std::string run_colour(std::size_t index);  // CSS classes
 // Of one run, per worker: training loss and accuracy, test accuracy, distance to the mean.
 std::vector<LineChart> worker_charts(const Run& run);
 
-// Of several runs: the averaged model and the workers' mean by epoch, the averaged model by bytes, and
-// consensus distance.
+// Of several runs: test accuracy of the averaged model by epoch and by bytes, training loss, consensus
+// distance.
 std::vector<LineChart> comparison_charts(const std::vector<Run>& runs);
 
 }  // namespace alder::report

@@ -110,13 +110,12 @@ void draw_series(const Series& series, const Plot& plot, Markup& page) {
                   {"data-y", joined(series, false)}});
   page.leaf("path", {{"class", "line"}, {"d", path_of(series, plot)}});
   // Few points are measurements to be seen one by one; a lone point would otherwise be invisible.
+  const std::string radius = series.points.size() == 1 ? "4" : series.strong ? "2.8" : "2";
   if (series.points.size() <= kMaxDots) {
     for (const auto& [x, y] : series.points) {
       if (!std::isfinite(x) || !std::isfinite(y)) continue;
-      page.leaf("circle", {{"class", "dot"},
-                           {"cx", px(plot.x.at(x))},
-                           {"cy", px(plot.y.at(y))},
-                           {"r", series.strong ? "2.8" : "2"}});
+      page.leaf("circle",
+                {{"class", "dot"}, {"cx", px(plot.x.at(x))}, {"cy", px(plot.y.at(y))}, {"r", radius}});
     }
   }
   page.close();
