@@ -14,7 +14,7 @@ namespace alder {
 
 class Convolution {
  public:
-  Convolution(const Network& network, const Layer& layer, Precision precision);
+  Convolution(const Network& network, const Layer& layer, Precision precision, bool winograd);
 
   // Makes the primitives for a batch size, for the calling thread's number of OpenMP threads; nothing
   // happens when they exist. Returns the scratch that running them takes.
@@ -33,7 +33,6 @@ class Convolution {
     Operation forward, input_gradient, weight_gradient;
     std::string implementations;
   };
-  struct Descriptions;  // of the tensors as the engine gives them
 
   Batch make(const dnnl::engine& engine, int batch) const;
   std::size_t staging_bytes() const;
@@ -45,6 +44,7 @@ class Convolution {
   bool from_pictures_;       // input in plain NCHW
   bool in_place_;            // weights need no padded copy
   Precision precision_;
+  bool winograd_;
   std::size_t weights_, bias_;    // offsets in the model array
   std::size_t weight_elements_;   // as staged
   std::map<int, Batch> batches_;  // by batch size

@@ -99,11 +99,13 @@ class CpuEngine final : public Engine {
   std::vector<std::optional<Convolution>> convolutions_;  // by layer
   std::vector<Norm> norms_;                               // by layer
   AlignedBuffer models_[kModelBuffers], gradients_, momentum_;
-  AlignedBuffer activations_, norm_values_, partial_, features_, feature_gradient_, logits_, logit_gradient_;
-  AlignedBuffer scratch_;
+  AlignedBuffer norm_values_, partial_, features_, feature_gradient_, logits_, logit_gradient_;
   std::vector<bool> prepared_;  // by batch size
 
+  std::size_t activation_bytes_ = 0, scratch_bytes_ = 0;  // of the workspace, in this order
+
   // Of the call in progress.
+  std::byte* workspace_ = nullptr;
   int batch_ = 0;
   const float* model_ = nullptr;
   const float* images_ = nullptr;
@@ -124,8 +126,8 @@ CpuEngine<T>::CpuEngine(const Network& network, const EngineSettings& settings)
       prepared_(static_cast<std::size_t>(settings.max_batch) + 1) {
   for (AlignedBuffer& buffer : models_) buffer = AlignedBuffer(network_.elements * sizeof(float));
   // In float32 the pictures are read where the caller has them.
-  activations_ = AlignedBuffer(static_cast<std::size_t>(
-      place_buffers(program_.buffers, kRounded ? 0 : 1, settings.max_batch, sizeof(T))));
+  activation_bytes_ = static_cast<std::size_t>(
+      place_buffers(program_.buffers, kRounded ? 0 : 1, settings.max_batch, sizeof(T)));
 
   std::size_t norm_channels = 0, most_blocks = 0;
   for (const Layer& layer : network_.layers) {
@@ -137,7 +139,8 @@ CpuEngine<T>::CpuEngine(const Network& network, const EngineSettings& settings)
   float* next = norm_values_.template as<float>().data();
   for (std::size_t i = 0; i < network_.layers.size(); ++i) {
     const Layer& layer = network_.layers[i];
-    if (layer.op == Op::convolution) convolutions_[i].emplace(network_, layer, settings.precision);
+    if (layer.op == Op::convolution)
+      convolutions_[i].emplace(network_, layer, settings.precision, settings.winograd);
     if (layer.op != Op::batch_norm) continue;
     const std::size_t channels = round_up(static_cast<std::size_t>(layer.channels), kLanes);
     norms_[i] = {next, next + channels, next + 2 * channels, next + 3 * channels};
@@ -159,13 +162,12 @@ T* CpuEngine<T>::at(int buffer) {
   if constexpr (!kRounded) {
     if (buffer == 0) return const_cast<float*>(images_);  // only ever read
   }
-  return reinterpret_cast<T*>(activations_.data() +
-                              program_.buffers[static_cast<std::size_t>(buffer)].offset);
+  return reinterpret_cast<T*>(workspace_ + program_.buffers[static_cast<std::size_t>(buffer)].offset);
 }
 
 template <typename T>
 Lane CpuEngine<T>::lane() {
-  return {dnnl_engine_, stream_, scratch_.data()};
+  return {dnnl_engine_, stream_, workspace_ + activation_bytes_};
 }
 
 // Makes the primitives for a batch size the first time that it comes up.
@@ -174,11 +176,9 @@ void CpuEngine<T>::prepare(int batch) {
   // oneDNN asks OpenMP for its threads: a setting of the calling thread, not of the engine.
   if (omp_get_max_threads() != settings_.threads) omp_set_num_threads(settings_.threads);
   if (prepared_[static_cast<std::size_t>(batch)]) return;
-  std::size_t scratch = 0;
   for (auto& convolution : convolutions_) {
-    if (convolution) scratch = std::max(scratch, convolution->prepare(dnnl_engine_, batch));
+    if (convolution) scratch_bytes_ = std::max(scratch_bytes_, convolution->prepare(dnnl_engine_, batch));
   }
-  if (scratch > scratch_.bytes()) scratch_ = AlignedBuffer(scratch);
   prepared_[static_cast<std::size_t>(batch)] = true;
 }
 
@@ -199,6 +199,7 @@ void CpuEngine<T>::begin(int buffer, const Batch& batch) {
   model_ = model(buffer).data();
   images_ = batch.images.data();
   prepare(batch_);
+  workspace_ = thread_workspace(activation_bytes_ + scratch_bytes_);
   if constexpr (kRounded) round_to_bf16(pictures * values, settings_.threads, images_, at(0));
 }
 
@@ -396,9 +397,10 @@ Engine::Memory CpuEngine<T>::memory() const {
   for (const AlignedBuffer* buffer : {&models_[0], &models_[1], &models_[2], &gradients_, &momentum_}) {
     memory.arrays += static_cast<int64_t>(buffer->bytes());
   }
-  memory.activations = static_cast<int64_t>(activations_.bytes());
+  memory.activations = static_cast<int64_t>(activation_bytes_);
+  memory.scratch = static_cast<int64_t>(scratch_bytes_);
   for (const AlignedBuffer* buffer :
-       {&norm_values_, &partial_, &features_, &feature_gradient_, &logits_, &logit_gradient_, &scratch_}) {
+       {&norm_values_, &partial_, &features_, &feature_gradient_, &logits_, &logit_gradient_}) {
     memory.scratch += static_cast<int64_t>(buffer->bytes());
   }
   return memory;

@@ -103,7 +103,17 @@ std::vector<ExampleNetwork> example_networks() {
           {"ThreeReaders", three_readers()},
           {"PreActivation", pre_activation()},
           {"SumsInPlace", sums_in_place()},
+          {"Winograd32Channels", one_convolution(32, 48, 3, 1, true, 5, 11)},
+          {"Winograd128Channels", one_convolution(128, 128, 3, 1, true, 8, 9)},
           {"Tiny", make_network("tiny", 10, 9, 7)}};
+}
+
+std::vector<ExampleNetwork> small_networks() {
+  constexpr int64_t kParameters = 20'000;
+  std::vector<ExampleNetwork> all = example_networks();
+  std::erase_if(all,
+                [](const ExampleNetwork& example) { return example.network.parameter_count > kParameters; });
+  return all;
 }
 
 std::vector<float> example_model(const Network& network, uint64_t seed) {

@@ -16,8 +16,11 @@ struct ExampleNetwork {
 };
 
 // Odd channel counts, kernels 1 and 3, strides 1 and 2 on odd sizes, with and without bias, fused and unfused
-// batch norm, ReLU and addition, values read by up to three layers.
+// batch norm, ReLU and addition, values read by up to three layers, channels enough for Winograd's algorithm.
 std::vector<ExampleNetwork> example_networks();
+
+// Those of them that the oracle can afford to run many times.
+std::vector<ExampleNetwork> small_networks();
 
 // Parameters around PyTorch's initial ones, but no batch norm at its neutral values. PyTorch's order; the
 // padding between tensors is zero.
