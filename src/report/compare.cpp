@@ -19,6 +19,18 @@ Number newest(const std::vector<MeanEpoch>& means, Number MeanEpoch::*number) {
   return std::nullopt;
 }
 
+// The mean of the known values of a column of `means`, or nothing.
+Number mean_of(const std::vector<MeanEpoch>& means, Number MeanEpoch::*number) {
+  double sum = 0;
+  int known_ones = 0;
+  for (const MeanEpoch& epoch : means) {
+    if (!(epoch.*number)) continue;
+    sum += *(epoch.*number);
+    ++known_ones;
+  }
+  return known_ones == 0 ? Number() : Number(sum / known_ones);
+}
+
 void find_target(const Run& run, double target, Figures& figures) {
   // Epoch and step at which the target was first met.
   std::optional<std::pair<int64_t, Step>> met;
@@ -58,6 +70,11 @@ std::string percent_text(double fraction) {
   return percent(fraction);
 }
 
+// A column that no run can fill only widens the table (runs of before it was recorded, order `paper`).
+bool known_to_any(const std::vector<Figures>& figures, Number Figures::*value) {
+  return std::ranges::any_of(figures, [&](const Figures& row) { return (row.*value).has_value(); });
+}
+
 // One column of the comparison: how it is called, read and written, and which end of it is good.
 struct Criterion {
   std::string title;
@@ -73,6 +90,7 @@ std::vector<Criterion> criteria(double target) {
       {"worst", &Figures::workers_worst, percent_text, true},
       {"best", &Figures::workers_best, percent_text, true},
       {"consensus distance", &Figures::consensus_distance, plain, false},
+      {"variance inflation", &Figures::variance_inflation, plain, false},
       {"exchanged", &Figures::bytes_exchanged, bytes, false},
       {"time", &Figures::seconds, duration, false},
       {"images/s", &Figures::images_per_second, plain, true},
@@ -154,6 +172,7 @@ Figures figures_of(const Run& run, double target_accuracy) {
   accuracies_from_workers(run, figures);
   figures.averaged_model = newest(run.means, &MeanEpoch::test_accuracy);
   figures.consensus_distance = newest(run.means, &MeanEpoch::consensus_distance);
+  figures.variance_inflation = mean_of(run.means, &MeanEpoch::variance_inflation);
   figures.bytes_exchanged = newest(run.means, &MeanEpoch::bytes_exchanged);
   figures.seconds = newest(run.means, &MeanEpoch::seconds);
   figures.images_per_second = newest(run.means, &MeanEpoch::images_per_second);
@@ -164,6 +183,7 @@ Figures figures_of(const Run& run, double target_accuracy) {
     prefer(figures.workers_worst, run.summary->test_accuracy_worst);
     prefer(figures.workers_best, run.summary->test_accuracy_best);
     prefer(figures.consensus_distance, run.summary->consensus_distance);
+    prefer(figures.variance_inflation, run.summary->variance_inflation);
     prefer(figures.bytes_exchanged, run.summary->bytes_exchanged);
     prefer(figures.seconds, run.summary->seconds);
     prefer(figures.images_per_second, run.summary->images_per_second);
@@ -173,16 +193,18 @@ Figures figures_of(const Run& run, double target_accuracy) {
 }
 
 Table comparison_table(const std::vector<Run>& runs, double target_accuracy) {
-  const std::vector<Criterion> columns = criteria(target_accuracy);
+  std::vector<Figures> figures;
+  for (const Run& run : runs) figures.push_back(figures_of(run, target_accuracy));
+  std::vector<Criterion> columns = criteria(target_accuracy);
+  if (!known_to_any(figures, &Figures::variance_inflation)) {
+    std::erase_if(columns, [](const Criterion& c) { return c.value == &Figures::variance_inflation; });
+  }
   const std::vector<std::string> names = labels(runs);
   Table table{.columns = {{"run", false}}, .rows = {}};
   for (const Criterion& column : columns) table.columns.push_back({column.title, true});
-  std::vector<Figures> figures;
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    figures.push_back(figures_of(runs[i], target_accuracy));
     std::vector<Cell> row{{names[i] + (runs[i].finished() ? "" : " (unfinished)")}};
-    for (const Criterion& column : columns)
-      row.push_back({known(figures.back().*column.value, column.write)});
+    for (const Criterion& column : columns) row.push_back({known(figures[i].*column.value, column.write)});
     table.rows.push_back(std::move(row));
   }
   for (std::size_t c = 0; c < columns.size(); ++c) mark_best(table, c + 1, runs, figures, columns[c]);

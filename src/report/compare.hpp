@@ -14,6 +14,8 @@ namespace alder::report {
 struct Figures {
   Number averaged_model, workers_mean, workers_worst, workers_best;  // test accuracy, fractions
   Number consensus_distance;                                         // root mean square over workers
+  Number
+      variance_inflation;  // 1: all workers' gradient noise counts alike in the mean model; mean over epochs
   Number bytes_exchanged, seconds, images_per_second;
   Number steps_to_target, bytes_to_target;  // first evaluated epoch at which the target was reached
 };

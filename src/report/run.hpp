@@ -43,7 +43,8 @@ struct WorkerEpoch {
 struct MeanEpoch {
   int64_t epoch = 0;
   Step step = 0;
-  Number consensus_distance, test_accuracy, test_loss, images_per_second, seconds, bytes_exchanged;
+  Number consensus_distance, variance_inflation, test_accuracy, test_loss;
+  Number images_per_second, seconds, bytes_exchanged;
 };
 
 struct Event {
@@ -55,7 +56,7 @@ struct Event {
 struct Summary {
   Number test_accuracy_mean, test_accuracy_worst, test_accuracy_best, test_accuracy_averaged_model;
   std::vector<Number> test_accuracy_workers;  // by rank
-  Number consensus_distance, steps, seconds, images_per_second, bytes_exchanged;
+  Number consensus_distance, variance_inflation, steps, seconds, images_per_second, bytes_exchanged;
   std::string command;
   bool completed = false;
 };

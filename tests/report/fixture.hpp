@@ -210,6 +210,7 @@ class FixtureWriter {
               {"epoch", epoch},
               {"step", epoch * kSteps},
               {"consensus_distance", 7.2 * std::exp(-3 * progress(epoch))},
+              {"variance_inflation", fixture_.leaders ? 1.1 + 0.01 * epoch : 1.0},
               {"images_per_second", 812.0},
               {"seconds", 61.2 * epoch},
               {"bytes_exchanged", all_bytes(epoch)}};

@@ -86,6 +86,16 @@ TEST_F(Comparison, TakesTheNewestEvaluationOfAnUnfinishedRun) {
   EXPECT_FALSE(figures.steps_to_target.has_value());
 }
 
+TEST_F(Comparison, ShowsVarianceInflationWhereAnyRunHasIt) {
+  std::vector<Run> runs{read_run(make("a", {.name = "x", .epochs = 3})), read_run(make("b", {.name = "y"}))};
+  EXPECT_NEAR(*figures_of(runs[0], 0).variance_inflation, 1.12, 1e-12) << "mean of 1.11, 1.12 and 1.13";
+  EXPECT_THAT(comparison_text(runs), HasSubstr("variance inflation"));
+  for (Run& run : runs) {
+    for (MeanEpoch& mean : run.means) mean.variance_inflation.reset();
+  }
+  EXPECT_THAT(comparison_text(runs), Not(HasSubstr("variance inflation")));
+}
+
 TEST_F(Comparison, WithoutAveragedModelMeasuresTheTargetByTheWorkersMean) {
   const auto folder = make("a");
   Run run = read_run(folder);
@@ -103,9 +113,9 @@ TEST_F(Comparison, MarksTheBestOfEachColumnAmongFinishedRuns) {
   const Table table = comparison_table(runs, 0);
   EXPECT_FALSE(table.rows[0][1].best);
   EXPECT_TRUE(table.rows[1][1].best);
-  EXPECT_EQ(table.columns[6].title, "exchanged");
+  EXPECT_EQ(table.columns[7].title, "exchanged");
   for (const auto& row : table.rows)
-    EXPECT_FALSE(row[6].best) << "the finished runs sent alike; " << row[0].text;
+    EXPECT_FALSE(row[7].best) << "the finished runs sent alike; " << row[0].text;
   EXPECT_EQ(table.rows[2][0].text, "stopped (unfinished)");
 }
 
