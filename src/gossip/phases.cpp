@@ -26,10 +26,10 @@ std::vector<std::string> negative_self_weights(const std::vector<double>& self, 
   if (worst == self.end() || *worst >= kRounding) return {};
   const auto count = std::count_if(self.begin(), self.end(), [](double w) { return w < kRounding; });
   std::string more = count > 1 ? fmt::format(" ({} more nodes have one too)", count - 1) : "";
-  return {
-      fmt::format("self weight of node {} is {:.2f} in {}{}: its model is extrapolated, not averaged; "
-                  "--weights metropolis or lazy never does that",
-                  worst - self.begin(), *worst, where, more)};
+  return {fmt::format(
+      "self weight of node {} is {:.2f} in {}{}: its model is extrapolated, not averaged; static and "
+      "cycle schedules never do that with --weights metropolis or lazy",
+      worst - self.begin(), *worst, where, more)};
 }
 
 Hash& Hash::add(uint64_t word) {

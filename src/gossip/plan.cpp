@@ -12,7 +12,7 @@ namespace {
 
 // Colouring keeps a table of nodes x max degree; what Misra and Gries do to dense graphs takes long before
 // that.
-constexpr int64_t kColouredEntries = 4'000'000;
+constexpr int64_t kColouredEntries = 1'000'000;
 
 DegreeRange degree_range(const Graph& graph) {
   const std::vector<int> degree = degrees(graph);
