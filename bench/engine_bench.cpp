@@ -3,7 +3,8 @@
 //   engine_bench --model resnet-20 --batch 64 --threads 1 --precision fp32 --seconds 5 [--workers N]
 //
 // Prints one line: images per second, median and best step. With --workers N, N engines of --threads threads
-// each run at once on as many std::threads, which is how `alder train` uses them. bench/step_compare.py runs this and PyTorch in turns.
+// each run at once on as many std::threads, which is how `alder train` uses them. bench/step_compare.py runs
+// this and PyTorch in turns.
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>

@@ -56,7 +56,7 @@ template <Gate gate, typename T>
 template <typename T, Gate gate, bool two, bool join>
 void gradient_sums(const BlockedShape& shape, int threads, const NormGradient<T>& in, const float* mean,
                    const float* scale, const float* shift, float* partial) {
-  parallel_for(threads, int64_t{shape.images} * shape.blocks, [&](int64_t i) {
+  parallel_for(shape.useful_threads(threads), int64_t{shape.images} * shape.blocks, [&](int64_t i) {
     const int channel = static_cast<int>(i % shape.blocks) * kLanes;
     const Floats centre = load(mean + channel), a = load(scale + channel), b = load(shift + channel);
     const int64_t at = i * shape.pixels * kLanes;
@@ -95,7 +95,7 @@ Gate gate_of(const NormGradient<T>& in) {
 template <typename T>
 void batch_statistics(const BlockedShape& shape, int threads, const T* x, float* partial, float* mean,
                       float* var) {
-  parallel_for(threads, int64_t{shape.images} * shape.blocks, [&](int64_t i) {
+  parallel_for(shape.useful_threads(threads), int64_t{shape.images} * shape.blocks, [&](int64_t i) {
     const Floats centre = load(x + i % shape.blocks * shape.pixels * kLanes);
     const T* from = x + i * shape.pixels * kLanes;
     Sums sums;
@@ -132,7 +132,7 @@ template <typename T>
 void normalise(const BlockedShape& shape, int threads, const T* x, const T* residual, bool relu,
                const float* scale, const float* shift, T* y) {
   const auto run = [&](const auto& combine) {
-    parallel_for(threads, int64_t{shape.images} * shape.blocks, [&](int64_t i) {
+    parallel_for(shape.useful_threads(threads), int64_t{shape.images} * shape.blocks, [&](int64_t i) {
       const int channel = static_cast<int>(i % shape.blocks) * kLanes;
       const Floats a = load(scale + channel), b = load(shift + channel);
       const int64_t begin = i * shape.pixels * kLanes, end = begin + int64_t{shape.pixels} * kLanes;
@@ -175,31 +175,42 @@ void norm_gradient_sums(const BlockedShape& shape, int threads, const NormGradie
 template <typename T>
 void norm_gradient_apply(const BlockedShape& shape, int threads, const NormGradient<T>& in, const float* mean,
                          const float* var, const float* scale, const float* shift,
-                         const float* gamma_gradient, const float* beta_gradient, T* dx) {
+                         const float* gamma_gradient, const float* beta_gradient, const T* addend, T* dx) {
   const T* gradient = in.joined != nullptr ? in.joined : in.gradient;
-  const bool gated = in.relu && in.joined == nullptr;
   const float count = static_cast<float>(shape.images) * static_cast<float>(shape.pixels);
-  parallel_for(threads, int64_t{shape.images} * shape.blocks, [&](int64_t i) {
-    const int channel = static_cast<int>(i % shape.blocks) * kLanes;
-    const Floats a = load(scale + channel), b = load(shift + channel);
-    Floats slope, rest;
-    for (int lane = 0; lane < kLanes; ++lane) {
-      const int c = channel + lane;
-      slope[lane] = -scale[c] * gamma_gradient[c] / std::sqrt(var[c] + kBatchNormEpsilon) / count;
-      rest[lane] = -scale[c] * beta_gradient[c] / count - slope[lane] * mean[c];
-    }
-    const int64_t begin = i * shape.pixels * kLanes, end = begin + int64_t{shape.pixels} * kLanes;
-    if (gated) {
+  const auto run = [&](const auto& gated, const auto& finish) {
+    parallel_for(shape.useful_threads(threads), int64_t{shape.images} * shape.blocks, [&](int64_t i) {
+      const int channel = static_cast<int>(i % shape.blocks) * kLanes;
+      const Floats a = load(scale + channel), b = load(shift + channel);
+      Floats slope, rest;
+      for (int lane = 0; lane < kLanes; ++lane) {
+        const int c = channel + lane;
+        slope[lane] = -scale[c] * gamma_gradient[c] / std::sqrt(var[c] + kBatchNormEpsilon) / count;
+        rest[lane] = -scale[c] * beta_gradient[c] / count - slope[lane] * mean[c];
+      }
+      const int64_t begin = i * shape.pixels * kLanes, end = begin + int64_t{shape.pixels} * kLanes;
       for (int64_t at = begin; at < end; at += kLanes) {
         const Floats x = load(in.x + at);
-        store(dx + at, a * where_positive(a * x + b, load(gradient + at)) + (slope * x + rest));
+        const Floats g = gated(a * x + b, load(gradient + at));
+        store(dx + at, finish(a * g + (slope * x + rest), at));
       }
+    });
+  };
+  const auto open = [](Floats, Floats g) { return g; };
+  const auto through_relu = [](Floats y, Floats g) { return where_positive(y, g); };
+  const auto same = [](Floats value, int64_t) { return value; };
+  const auto plus = [addend](Floats value, int64_t at) { return value + load(addend + at); };
+  if (in.relu && in.joined == nullptr) {
+    if (addend == nullptr) {
+      run(through_relu, same);
     } else {
-      for (int64_t at = begin; at < end; at += kLanes) {
-        store(dx + at, a * load(gradient + at) + (slope * load(in.x + at) + rest));
-      }
+      run(through_relu, plus);
     }
-  });
+  } else if (addend == nullptr) {
+    run(open, same);
+  } else {
+    run(open, plus);
+  }
 }
 
 #define ALDER_INSTANTIATE(T)                                                                              \
@@ -210,7 +221,7 @@ void norm_gradient_apply(const BlockedShape& shape, int threads, const NormGradi
                                    const float*, const float*, const float*, float*, float*, float*);     \
   template void norm_gradient_apply(const BlockedShape&, int, const NormGradient<T>&, const float*,       \
                                     const float*, const float*, const float*, const float*, const float*, \
-                                    T*);
+                                    const T*, T*);
 ALDER_INSTANTIATE(float)
 ALDER_INSTANTIATE(BFloat16)
 #undef ALDER_INSTANTIATE

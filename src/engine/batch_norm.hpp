@@ -16,6 +16,8 @@ inline constexpr float kBatchNormEpsilon = 1e-5F;
 struct BlockedShape {
   int images, blocks, pixels;
   int64_t values() const { return int64_t{images} * blocks * pixels * kLanes; }
+  // Waking other threads takes longer than going through a few thousand values.
+  int useful_threads(int threads) const { return values() < 16384 ? 1 : threads; }
 };
 
 // Mean and biased variance per channel. One pass over x: sums of x and its square about the
@@ -52,10 +54,11 @@ void norm_gradient_sums(const BlockedShape& shape, int threads, const NormGradie
                         const float* var, const float* scale, const float* shift, float* partial,
                         float* gamma_gradient, float* beta_gradient);
 
-// Gradient of x, from `joined` if there is one. dx may alias any input.
+// Gradient of x, from `joined` if there is one, plus `addend`: the part of x's gradient that comes from its
+// other readers, or null. dx may alias any input.
 template <typename T>
 void norm_gradient_apply(const BlockedShape& shape, int threads, const NormGradient<T>& in, const float* mean,
                          const float* var, const float* scale, const float* shift,
-                         const float* gamma_gradient, const float* beta_gradient, T* dx);
+                         const float* gamma_gradient, const float* beta_gradient, const T* addend, T* dx);
 
 }  // namespace alder

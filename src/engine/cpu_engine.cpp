@@ -302,7 +302,7 @@ void CpuEngine<T>::norm_backward(const Instruction& step) {
   norm_gradient_sums(shape, settings_.threads, in, norm.mean, norm.var, norm.scale, norm.shift,
                      partial_.template as<float>().data(), gamma, beta);
   norm_gradient_apply(shape, settings_.threads, in, norm.mean, norm.var, norm.scale, norm.shift, gamma, beta,
-                      at(step.dx));
+                      at(step.addend), at(step.dx));
 }
 
 template <typename T>

@@ -6,7 +6,7 @@
 namespace alder {
 namespace {
 
-constexpr int64_t kGrain = 4096;  // values: a part too small to be worth a thread
+constexpr int64_t kGrain = 16384;  // values: a part too small to be worth a thread
 
 template <typename T, typename Value>
 void write_all(int64_t values, int threads, T* to, const Value& value) {

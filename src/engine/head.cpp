@@ -31,7 +31,7 @@ void accumulate(float factor, const float* x, int count, float* y) {
 
 template <typename T>
 void average_pool(const BlockedShape& shape, int threads, const T* x, float* features) {
-  parallel_for(threads, int64_t{shape.images} * shape.blocks, [&](int64_t i) {
+  parallel_for(shape.useful_threads(threads), int64_t{shape.images} * shape.blocks, [&](int64_t i) {
     const T* from = x + i * shape.pixels * kLanes;
     Floats sum{};
     for (int p = 0; p < shape.pixels; ++p) sum += load(from + int64_t{p} * kLanes);
@@ -41,7 +41,7 @@ void average_pool(const BlockedShape& shape, int threads, const T* x, float* fea
 
 template <typename T>
 void average_pool_gradient(const BlockedShape& shape, int threads, const float* feature_gradient, T* dx) {
-  parallel_for(threads, int64_t{shape.images} * shape.blocks, [&](int64_t i) {
+  parallel_for(shape.useful_threads(threads), int64_t{shape.images} * shape.blocks, [&](int64_t i) {
     const Floats each = load(feature_gradient + i * kLanes) * (1.0F / static_cast<float>(shape.pixels));
     T* to = dx + i * shape.pixels * kLanes;
     for (int p = 0; p < shape.pixels; ++p) store(to + int64_t{p} * kLanes, each);

@@ -255,6 +255,10 @@ class Planner {
     }
     const int whole = step.joined != kNone ? step.joined : step.gradient;
     if (step.residual != kNone) pending(values.residual).push_back(whole);
+    if (!pending(values.x).empty()) {
+      step.addend = pending(values.x).back();
+      pending(values.x).pop_back();
+    }
     if (!awaited(whole)) {
       step.dx = whole;
     } else if (values_[static_cast<std::size_t>(values.x)].maker == Action::convolution &&
@@ -270,8 +274,8 @@ class Planner {
     int time = 0;
     for (const auto* list : {&program_.forward, &program_.backward}) {
       for (const Instruction& step : *list) {
-        for (const int used :
-             {step.x, step.residual, step.y, step.gradient, step.gradient2, step.joined, step.dx}) {
+        for (const int used : {step.x, step.residual, step.y, step.gradient, step.gradient2, step.joined,
+                               step.addend, step.dx}) {
           if (used == kNone) continue;
           Buffer& buffer = program_.buffers[static_cast<std::size_t>(used)];
           if (buffer.first == kNone) buffer.first = time;

@@ -31,6 +31,7 @@ struct Instruction {
   int gradient = kNone;   // of y
   int gradient2 = kNone;  // another part of it
   int joined = kNone;     // norm: receives both parts through the ReLU
+  int addend = kNone;     // norm: what other readers of x contribute to dx
   int dx = kNone;         // gradient of x; none where nobody needs it
 };
 

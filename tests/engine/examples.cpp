@@ -61,7 +61,7 @@ Network three_readers() {
 
 // Pre-activation blocks, as in wide ResNets: sums that a batch norm and the next sum read.
 Network pre_activation() {
-  NetworkBuilder net = builder(3, 7, 7, true);
+  NetworkBuilder net = builder(3, 6, 5, true);
   int layer = net.convolution("conv1", 0, 16, 3);
   for (const char* block : {"a", "b"}) {
     const std::string name = block;
@@ -109,7 +109,7 @@ std::vector<ExampleNetwork> example_networks() {
 }
 
 std::vector<ExampleNetwork> small_networks() {
-  constexpr int64_t kParameters = 20'000;
+  constexpr int64_t kParameters = 10'000;
   std::vector<ExampleNetwork> all = example_networks();
   std::erase_if(all,
                 [](const ExampleNetwork& example) { return example.network.parameter_count > kParameters; });
