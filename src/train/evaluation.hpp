@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
+#include "base/worker_pool.hpp"
 #include "data/dataset.hpp"
 #include "train/worker.hpp"
-#include "train/worker_pool.hpp"
 
 namespace alder::train {
 

@@ -5,15 +5,33 @@
 #include <cstring>
 
 #include "base/error.hpp"
+#include "base/file.hpp"
 
 namespace alder::train {
+
+Json shortest(float value) {
+  return Json::parse(fmt::format("{}", value));
+}
 
 Json finite_or_null(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
 
-MetricsLog::MetricsLog(const std::filesystem::path& path, bool append)
-    : path_(path), file_(std::fopen(path.c_str(), append ? "ae" : "we")) {
+namespace {
+
+// A crash may have left half a line, which must not run into the next one.
+void drop_partial_line(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return;
+  const std::string text = read_text(path);
+  const std::size_t whole = text.rfind('\n') + 1;  // 0 when there is none
+  if (whole < text.size()) std::filesystem::resize_file(path, whole);
+}
+
+}  // namespace
+
+MetricsLog::MetricsLog(const std::filesystem::path& path, bool append) : path_(path) {
+  if (append) drop_partial_line(path);
+  file_ = std::fopen(path.c_str(), append ? "ae" : "we");
   if (file_ == nullptr) fail("cannot open {}: {}; choose another --out", path.string(), std::strerror(errno));
 }
 

@@ -10,6 +10,9 @@ namespace alder::train {
 
 using Json = nlohmann::ordered_json;
 
+// A float as a person would write it: 0.3, not 0.30000001192092896. The value must be finite.
+Json shortest(float value);
+
 // A JSON number, or null when the value is not finite (JSON has no NaN).
 Json finite_or_null(double value);
 
@@ -28,7 +31,7 @@ class MetricsLog {
 
  private:
   std::filesystem::path path_;
-  std::FILE* file_;
+  std::FILE* file_ = nullptr;
 };
 
 }  // namespace alder::train

@@ -45,10 +45,10 @@ void Trainer::write_run_line() {
             {"phases", phases},
             {"first_step", first_step_}};
   if (options_.leaders.enabled) {
-    line["leaders"] = {{"weight_best", options_.leaders.weight_best},
-                       {"weight_degree", options_.leaders.weight_degree},
-                       {"pull_best", options_.leaders.pull_best},
-                       {"pull_degree", options_.leaders.pull_degree},
+    line["leaders"] = {{"weight_best", shortest(options_.leaders.weight_best)},
+                       {"weight_degree", shortest(options_.leaders.weight_degree)},
+                       {"pull_best", shortest(options_.leaders.pull_best)},
+                       {"pull_degree", shortest(options_.leaders.pull_degree)},
                        {"annealing", gossip::to_string(options_.leaders.annealing)}};
   }
   log_->write(line);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/worker_pool.hpp"
 #include "data/dataset.hpp"
 #include "exchange/exchange.hpp"
 #include "gossip/noise.hpp"
@@ -16,7 +17,6 @@
 #include "train/options.hpp"
 #include "train/progress.hpp"
 #include "train/worker.hpp"
-#include "train/worker_pool.hpp"
 
 namespace alder::train {
 

@@ -227,6 +227,18 @@ TEST_F(TrainerRun, WritesTheRecordsThatAreDocumented) {
   }
 }
 
+TEST_F(TrainerRun, ResumedAfterACrashInTheMiddleOfALineKeepsTheRecordsReadable) {
+  TrainOptions options = small_options("torn");
+  options.stop_after = 2;
+  run(options);
+  std::ofstream(options.out / "metrics.jsonl", std::ios::app) << R"({"kind":"epo)";
+  options.stop_after = 0;
+  options.resume = true;
+  run(options);
+  std::ifstream file(options.out / "metrics.jsonl");
+  for (std::string line; std::getline(file, line);) EXPECT_TRUE(Json::accept(line)) << line;
+}
+
 struct BadOption {
   const char* name;
   void (*change)(TrainOptions&);

@@ -1,8 +1,8 @@
-#include "train/worker_pool.hpp"
+#include "base/worker_pool.hpp"
 
 #include <utility>
 
-namespace alder::train {
+namespace alder {
 
 WorkerPool::WorkerPool(int threads) {
   for (int i = 1; i < threads; ++i) threads_.emplace_back([this] { serve(); });
@@ -65,4 +65,4 @@ void WorkerPool::work() {
   if (running_ == 0) done_.notify_all();
 }
 
-}  // namespace alder::train
+}  // namespace alder

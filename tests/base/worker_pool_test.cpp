@@ -1,4 +1,4 @@
-#include "train/worker_pool.hpp"
+#include "base/worker_pool.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <vector>
 
-namespace alder::train {
+namespace alder {
 namespace {
 
 class WorkerPoolWithThreads : public testing::TestWithParam<int> {};
@@ -44,4 +44,4 @@ INSTANTIATE_TEST_SUITE_P(Threads, WorkerPoolWithThreads, testing::Values(1, 2, 3
                          testing::PrintToStringParamName());
 
 }  // namespace
-}  // namespace alder::train
+}  // namespace alder

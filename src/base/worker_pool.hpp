@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-namespace alder::train {
+namespace alder {
 
 // Runs task(0) .. task(count-1), each once, over `threads` threads, the caller among them. A phase ends when
 // all tasks have; the first exception is thrown again to the caller then. One caller at a time.
@@ -36,4 +36,4 @@ class WorkerPool {
   std::vector<std::thread> threads_;
 };
 
-}  // namespace alder::train
+}  // namespace alder
