@@ -1,6 +1,6 @@
 #!/bin/sh
 # Seconds that `alder plan` takes on large graphs, and the gap it finds; a 2-D torus of 100,000 workers has to stay below
-# 10 s. Usage: bench/plan_bench.sh [path of the alder program]
+# 10 s on an idle machine. Usage: bench/plan_bench.sh [path of the alder program]
 set -eu
 alder=${1:-build/release/alder}
 limit=10
