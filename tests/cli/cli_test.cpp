@@ -67,6 +67,7 @@ TEST_F(Command, HelpOfEverySubcommandShowsDefaults) {
 }
 
 struct Bad {
+  const char* name;
   const char* arguments;
   int code;
   const char* says;
@@ -87,19 +88,22 @@ TEST_P(BadUsage, IsOneLineOnStandardErrorAndAnExitCode) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, BadUsage,
-    testing::Values(Bad{"", 2, "subcommand"}, Bad{"train", 2, "--out"},
-                    Bad{"train --out @/r --epoch 1", 2, "--epoch"},
-                    Bad{"train --out @/r --model resnet-21", 2, "resnet-20"},
-                    Bad{"train --out @/r --graph rign", 2, "ring"},
-                    Bad{"train --out @/r --algorithm ad-psgd", 2, "d-psgd"},
-                    Bad{"train --out @/r --order adapt", 2, "adapt-then-combine"},
-                    Bad{"train --out @/r --device cuda", 2, "--device cuda"},
-                    Bad{"train --out @/r --exchange verbs", 2, "--exchange verbs"},
-                    Bad{"train --out @/r --data cifar11:x", 2, "cifar10"},
-                    Bad{"train --out @/r --data cifar10:@nowhere", 1, "cs.toronto.edu"},
-                    Bad{"train --out /proc/alder --data shapes --model tiny", 1, "/proc/alder"},
-                    Bad{"eval --checkpoint @/none", 2, "none"}, Bad{"report @/none", 1, "none"},
-                    Bad{"plan --workers 8 --graph rin", 2, "ring"}));
+    testing::Values(Bad{"nothing", "", 2, "subcommand"}, Bad{"no_folder", "train", 2, "--out"},
+                    Bad{"unknown_option", "train --out @/r --epoch 1", 2, "--epoch"},
+                    Bad{"model", "train --out @/r --model resnet-21", 2, "resnet-20"},
+                    Bad{"graph", "train --out @/r --graph rign", 2, "ring"},
+                    Bad{"algorithm", "train --out @/r --algorithm ad-psgd", 2, "d-psgd"},
+                    Bad{"order", "train --out @/r --order adapt", 2, "adapt-then-combine"},
+                    Bad{"device", "train --out @/r --device cuda", 2, "--device cuda"},
+                    Bad{"exchange", "train --out @/r --exchange verbs", 2, "--exchange verbs"},
+                    Bad{"data", "train --out @/r --data cifar11:x", 2, "cifar10"},
+                    Bad{"missing_data", "train --out @/r --data cifar10:@nowhere", 1, "cs.toronto.edu"},
+                    Bad{"read_only", "train --out /proc/alder --data shapes --model tiny", 1, "/proc/alder"},
+                    Bad{"no_checkpoint", "eval --checkpoint @/none", 2, "none"},
+                    Bad{"no_run", "report @/none", 1, "none"},
+                    Bad{"plan_graph", "plan --workers 8 --graph rin", 2, "ring"},
+                    Bad{"no_config", "plan --config @/none.toml", 1, "none.toml"}),
+    [](const auto& instance) { return std::string(instance.param.name); });
 
 TEST_F(Command, TrainEvalAndReportWorkTogether) {
   const Outcome trained = alder(small_run("run") + "--json");
@@ -129,7 +133,7 @@ TEST_F(Command, TrainEvalAndReportWorkTogether) {
 }
 
 TEST_F(Command, TheEffectiveConfigurationTellsWhereEachValueCameFrom) {
-  std::ofstream(folder_ / "a.toml") << "lr = 0.07\nbatch = 4\n";
+  std::ofstream(folder_ / "a.toml") << "lr = 0.07\n[train]\nbatch = 4\n[plan]\nseed = 3\n";
   const Outcome outcome = alder(small_run("run") + "--config " + (folder_ / "a.toml").string());
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const auto config = nlohmann::json::parse(alder::read_text(folder_ / "run" / "config.json"));
@@ -138,6 +142,14 @@ TEST_F(Command, TheEffectiveConfigurationTellsWhereEachValueCameFrom) {
   EXPECT_EQ(config.at("batch").at("value"), "8") << "the command line wins";
   EXPECT_EQ(config.at("batch").at("source"), "command line");
   EXPECT_EQ(config.at("momentum").at("source"), "default");
+}
+
+TEST_F(Command, AConfigurationFileWithAnUnknownKeyIsRefusedWithTheNearOnes) {
+  std::ofstream(folder_ / "a.toml") << "momentun = 0.5\n";
+  const Outcome outcome = alder(small_run("run") + "--config " + (folder_ / "a.toml").string());
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_NE(outcome.err.find("a.toml: unknown option 'momentun'; did you mean momentum?"), std::string::npos)
+      << outcome.err;
 }
 
 TEST_F(Command, PlanPrintsOneJsonObjectAndNothingElse) {
