@@ -10,12 +10,12 @@
 
 #include "base/error.hpp"
 #include "engine/aligned.hpp"
-#include "engine/batch_norm.hpp"
 #include "engine/combine.hpp"
 #include "engine/convolution.hpp"
 #include "engine/elementwise.hpp"
 #include "engine/engine.hpp"
 #include "engine/head.hpp"
+#include "engine/norm_layer.hpp"
 #include "engine/plan.hpp"
 #include "engine/weight_order.hpp"
 
@@ -23,9 +23,6 @@ namespace alder {
 namespace {
 
 constexpr int kModelBuffers = 3;
-
-// What a forward pass normalises with, and what it leaves behind.
-enum class Statistics { batch, running };
 
 // T is the type of activations and their gradients.
 template <typename T>
@@ -60,11 +57,6 @@ class CpuEngine final : public Engine {
   std::string description() const override;
 
  private:
-  // Per batch norm: what the last forward pass used. Each blocks * 16 floats.
-  struct Norm {
-    float *mean, *var, *scale, *shift;
-  };
-
   const Layer& layer(const Instruction& step) const {
     return network_.layers[static_cast<std::size_t>(step.layer)];
   }
@@ -74,20 +66,15 @@ class CpuEngine final : public Engine {
   std::size_t offset(int parameter) const {
     return network_.parameters[static_cast<std::size_t>(parameter)].offset;
   }
-  std::size_t statistics_offset(int index) const {
-    return network_.statistics[static_cast<std::size_t>(index)].offset;
-  }
   T* at(int buffer);
+  float* partial() { return partial_.as<float>().data(); }
   Lane lane();
 
   void begin(int buffer, const Batch& batch);
   void prepare(int batch);
   void forward(Statistics statistics);
-  void normalise_layer(const Instruction& step, Statistics statistics);
   void backward();
-  void norm_backward(const Instruction& step);
   void head_backward(const Instruction& step);
-  void store_statistics_step();
   BatchResult loss(std::span<const int32_t> labels, float smoothing, float* logit_gradient);
 
   Network network_;
@@ -97,9 +84,9 @@ class CpuEngine final : public Engine {
   Program program_;
   std::vector<Segment> segments_;
   std::vector<std::optional<Convolution>> convolutions_;  // by layer
-  std::vector<Norm> norms_;                               // by layer
+  std::vector<std::optional<NormLayer>> norms_;           // by layer
   AlignedBuffer models_[kModelBuffers], gradients_, momentum_;
-  AlignedBuffer norm_values_, partial_, features_, feature_gradient_, logits_, logit_gradient_;
+  AlignedBuffer partial_, features_, feature_gradient_, logits_, logit_gradient_;
   std::vector<bool> prepared_;  // by batch size
 
   std::size_t activation_bytes_ = 0, scratch_bytes_ = 0;  // of the workspace, in this order
@@ -129,22 +116,14 @@ CpuEngine<T>::CpuEngine(const Network& network, const EngineSettings& settings)
   activation_bytes_ = static_cast<std::size_t>(
       place_buffers(program_.buffers, kRounded ? 0 : 1, settings.max_batch, sizeof(T)));
 
-  std::size_t norm_channels = 0, most_blocks = 0;
-  for (const Layer& layer : network_.layers) {
-    const std::size_t channels = round_up(static_cast<std::size_t>(layer.channels), kLanes);
-    if (layer.op == Op::batch_norm) norm_channels += channels;
-    most_blocks = std::max(most_blocks, channels / kLanes);
-  }
-  norm_values_ = AlignedBuffer(4 * norm_channels * sizeof(float));
-  float* next = norm_values_.template as<float>().data();
+  std::size_t most_blocks = 0;
   for (std::size_t i = 0; i < network_.layers.size(); ++i) {
     const Layer& layer = network_.layers[i];
-    if (layer.op == Op::convolution)
+    most_blocks = std::max(most_blocks, round_up(static_cast<std::size_t>(layer.channels), kLanes) / kLanes);
+    if (layer.op == Op::convolution) {
       convolutions_[i].emplace(network_, layer, settings.precision, settings.winograd);
-    if (layer.op != Op::batch_norm) continue;
-    const std::size_t channels = round_up(static_cast<std::size_t>(layer.channels), kLanes);
-    norms_[i] = {next, next + channels, next + 2 * channels, next + 3 * channels};
-    next += 4 * channels;
+    }
+    if (layer.op == Op::batch_norm) norms_[i].emplace(network_, layer);
   }
   const auto images = static_cast<std::size_t>(settings.max_batch);
   const std::size_t widest = most_blocks * kLanes * sizeof(float);
@@ -213,7 +192,9 @@ void CpuEngine<T>::forward(Statistics statistics) {
                                                                      at(step.y));
         break;
       case Action::norm:
-        normalise_layer(step, statistics);
+        norms_[static_cast<std::size_t>(step.layer)]->forward(batch_, settings_.threads, model_, statistics,
+                                                              partial(), at(step.x), at(step.residual),
+                                                              step.relu, at(step.y));
         break;
       case Action::relu:
         relu(blocked(layer).values(), settings_.threads, at(step.x), at(step.y));
@@ -237,25 +218,6 @@ void CpuEngine<T>::forward(Statistics statistics) {
 }
 
 template <typename T>
-void CpuEngine<T>::normalise_layer(const Instruction& step, Statistics statistics) {
-  const Layer& layer = this->layer(step);
-  const BlockedShape shape = blocked(layer);
-  const Norm& norm = norms_[static_cast<std::size_t>(step.layer)];
-  const float *mean = norm.mean, *var = norm.var;
-  if (statistics == Statistics::batch) {
-    batch_statistics(shape, settings_.threads, at(step.x), partial_.template as<float>().data(), norm.mean,
-                     norm.var);
-  } else {
-    mean = model_ + statistics_offset(layer.running_mean);
-    var = model_ + statistics_offset(layer.running_var);
-  }
-  fold_statistics(shape.blocks, model_ + offset(layer.weight), model_ + offset(layer.bias), mean, var,
-                  norm.scale, norm.shift);
-  normalise(shape, settings_.threads, at(step.x), at(step.residual), step.relu, norm.scale, norm.shift,
-            at(step.y));
-}
-
-template <typename T>
 void CpuEngine<T>::backward() {
   float* gradients = gradients_.template as<float>().data();
   for (const Instruction& step : program_.backward) {
@@ -270,9 +232,18 @@ void CpuEngine<T>::backward() {
           convolution.input_gradient(lane(), batch_, model_, at(step.gradient), at(step.dx));
         break;
       }
-      case Action::norm:
-        norm_backward(step);
+      case Action::norm: {
+        // Without a residual the sign of y follows from x, which is read anyway.
+        const NormGradient<T> in{.x = at(step.x),
+                                 .y = step.residual == kNone ? nullptr : at(step.y),
+                                 .gradient = at(step.gradient),
+                                 .gradient2 = at(step.gradient2),
+                                 .joined = at(step.joined),
+                                 .relu = step.relu};
+        norms_[static_cast<std::size_t>(step.layer)]->backward(batch_, settings_.threads, in, partial(),
+                                                               gradients, at(step.addend), at(step.dx));
         break;
+      }
       case Action::relu:
         relu_gradient(blocked(layer(step)).values(), settings_.threads, at(step.y), at(step.gradient),
                       at(step.gradient2), at(step.dx));
@@ -283,26 +254,6 @@ void CpuEngine<T>::backward() {
         break;
     }
   }
-}
-
-template <typename T>
-void CpuEngine<T>::norm_backward(const Instruction& step) {
-  const Layer& layer = this->layer(step);
-  const BlockedShape shape = blocked(layer);
-  const Norm& norm = norms_[static_cast<std::size_t>(step.layer)];
-  float* gradients = gradients_.template as<float>().data();
-  float *gamma = gradients + offset(layer.weight), *beta = gradients + offset(layer.bias);
-  // Without a residual the sign of y follows from x, which is read anyway.
-  const NormGradient<T> in{.x = at(step.x),
-                           .y = step.residual == kNone ? nullptr : at(step.y),
-                           .gradient = at(step.gradient),
-                           .gradient2 = at(step.gradient2),
-                           .joined = at(step.joined),
-                           .relu = step.relu};
-  norm_gradient_sums(shape, settings_.threads, in, norm.mean, norm.var, norm.scale, norm.shift,
-                     partial_.template as<float>().data(), gamma, beta);
-  norm_gradient_apply(shape, settings_.threads, in, norm.mean, norm.var, norm.scale, norm.shift, gamma, beta,
-                      at(step.addend), at(step.dx));
 }
 
 template <typename T>
@@ -319,24 +270,6 @@ void CpuEngine<T>::head_backward(const Instruction& step) {
   average_pool_gradient(shape, settings_.threads, feature_gradient, at(step.dx));
 }
 
-// The statistics' part of the gradients: running value - batch value, the variance unbiased as in PyTorch.
-template <typename T>
-void CpuEngine<T>::store_statistics_step() {
-  float* gradients = gradients_.template as<float>().data();
-  for (std::size_t i = 0; i < network_.layers.size(); ++i) {
-    const Layer& layer = network_.layers[i];
-    if (layer.op != Op::batch_norm) continue;
-    const double count = static_cast<double>(batch_) * layer.height * layer.width;
-    const auto unbiased = static_cast<float>(count > 1 ? count / (count - 1) : 1.0);
-    const std::size_t mean = statistics_offset(layer.running_mean),
-                      var = statistics_offset(layer.running_var);
-    for (std::size_t c = 0; c < static_cast<std::size_t>(layer.channels); ++c) {
-      gradients[mean + c] = model_[mean + c] - norms_[i].mean[c];
-      gradients[var + c] = model_[var + c] - norms_[i].var[c] * unbiased;
-    }
-  }
-}
-
 template <typename T>
 BatchResult CpuEngine<T>::loss(std::span<const int32_t> labels, float smoothing, float* logit_gradient) {
   return cross_entropy(network_.classes, labels, logits_.template as<float>().data(), smoothing,
@@ -350,7 +283,9 @@ BatchResult CpuEngine<T>::forward_backward(int buffer, const Batch& batch) {
   const BatchResult result =
       loss(batch.labels, settings_.label_smoothing, logit_gradient_.template as<float>().data());
   backward();
-  store_statistics_step();
+  for (const auto& norm : norms_) {
+    if (norm) norm->store_statistics_step(batch_, model_, gradients().data());
+  }
   return result;
 }
 
@@ -374,15 +309,8 @@ void CpuEngine<T>::accumulate_statistics(int buffer, const Batch& batch, std::sp
   }
   begin(buffer, batch);
   forward(Statistics::batch);
-  for (std::size_t i = 0; i < network_.layers.size(); ++i) {
-    const Layer& layer = network_.layers[i];
-    if (layer.op != Op::batch_norm) continue;
-    const std::size_t mean = statistics_offset(layer.running_mean);
-    const std::size_t var = statistics_offset(layer.running_var);
-    for (std::size_t c = 0; c < static_cast<std::size_t>(layer.channels); ++c) {
-      sums[mean + c] += norms_[i].mean[c];
-      sums[var + c] += norms_[i].var[c];
-    }
+  for (const auto& norm : norms_) {
+    if (norm) norm->add_statistics(sums.data());
   }
 }
 
@@ -400,8 +328,11 @@ Engine::Memory CpuEngine<T>::memory() const {
   memory.activations = static_cast<int64_t>(activation_bytes_);
   memory.scratch = static_cast<int64_t>(scratch_bytes_);
   for (const AlignedBuffer* buffer :
-       {&norm_values_, &partial_, &features_, &feature_gradient_, &logits_, &logit_gradient_}) {
+       {&partial_, &features_, &feature_gradient_, &logits_, &logit_gradient_}) {
     memory.scratch += static_cast<int64_t>(buffer->bytes());
+  }
+  for (const auto& norm : norms_) {
+    if (norm) memory.scratch += static_cast<int64_t>(norm->bytes());
   }
   return memory;
 }
