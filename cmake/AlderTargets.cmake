@@ -8,7 +8,6 @@ function(alder_settings target)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers
                          # g++ 12 sees overlaps in std::string that are not there (PR 105651)
-                         # g++ 12 sees overlaps in std::string that are not there (PR 105651)
                          $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
   if(ALDER_WERROR)
     target_compile_options(${target} PRIVATE -Werror)

@@ -29,8 +29,7 @@ bool near(std::string_view word, std::string_view name) {
 
 }  // namespace
 
-std::string unknown_name(std::string_view kind, std::string_view word,
-                         std::span<const std::string> known) {
+std::string unknown_name(std::string_view kind, std::string_view word, std::span<const std::string> known) {
   std::vector<std::string> close;
   for (const std::string& name : known) {
     if (near(word, name)) close.push_back(name);

@@ -37,7 +37,6 @@ template <typename... Args>
 // third of the word, or a common prefix), or all of them when none is near.
 // unknown_name("model", "resnet20", {"resnet-20", ...})
 //   -> "unknown model 'resnet20'; did you mean resnet-20?"
-std::string unknown_name(std::string_view kind, std::string_view word,
-                         std::span<const std::string> known);
+std::string unknown_name(std::string_view kind, std::string_view word, std::span<const std::string> known);
 
 }  // namespace alder

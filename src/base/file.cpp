@@ -45,8 +45,7 @@ void write_all(int fd, std::span<const std::byte> bytes, const std::filesystem::
 
 }  // namespace
 
-void write_atomically(const std::filesystem::path& path,
-                      std::span<const std::span<const std::byte>> parts) {
+void write_atomically(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
   const std::filesystem::path temporary = path.string() + fmt::format(".tmp-{}", ::getpid());
   Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (file.get() < 0) {

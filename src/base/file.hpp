@@ -12,8 +12,7 @@ namespace alder {
 // Writes `parts` one after another to a temporary file beside `path`, fsyncs it, renames it over
 // `path` and fsyncs the folder. Throws Error naming path, the failing call and its reason (disk
 // full, no permission); whatever `path` held before is then still there, and no temporary is left.
-void write_atomically(const std::filesystem::path& path,
-                      std::span<const std::span<const std::byte>> parts);
+void write_atomically(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts);
 void write_atomically(const std::filesystem::path& path, std::string_view text);
 
 // Whole content. Throws Error naming the file and the reason.

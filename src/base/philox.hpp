@@ -42,9 +42,9 @@ class Random {
 
   constexpr uint32_t bits() {
     if (used_ == 4) {
-      block_ = philox4x32({index_++, purpose_, static_cast<uint32_t>(position_),
-                           static_cast<uint32_t>(position_ >> 32)},
-                          seed_);
+      block_ = philox4x32(
+          {index_++, purpose_, static_cast<uint32_t>(position_), static_cast<uint32_t>(position_ >> 32)},
+          seed_);
       used_ = 0;
     }
     return block_[used_++];
@@ -54,9 +54,7 @@ class Random {
   constexpr float uniform() { return static_cast<float>(bits() >> 8) * 0x1p-24F; }
 
   // Uniform in 0 .. bound-1 by multiply-shift; the bias is below bound / 2^32. bound > 0.
-  constexpr uint32_t below(uint32_t bound) {
-    return static_cast<uint32_t>((uint64_t{bits()} * bound) >> 32);
-  }
+  constexpr uint32_t below(uint32_t bound) { return static_cast<uint32_t>((uint64_t{bits()} * bound) >> 32); }
 
   // Standard normal (Box-Muller).
   double normal();

@@ -19,8 +19,8 @@ class Named {
   Value value_{};
 };
 
-using Rank = int;        // a worker, 0 .. workers-1; also a node of a graph
-using Step = int64_t;    // one mini-batch on every worker, counted from 0 through the whole run
+using Rank = int;      // a worker, 0 .. workers-1; also a node of a graph
+using Step = int64_t;  // one mini-batch on every worker, counted from 0 through the whole run
 using Generation = Named<struct GenerationTag, uint64_t>;  // one published version of a model
 using Bucket = Named<struct BucketTag, uint32_t>;          // a contiguous part of a model
 

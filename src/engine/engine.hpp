@@ -65,7 +65,7 @@ enum class StatisticsMode {
 // (PyTorch's SGD convention; first step v = g'.) With `adapt` false the second term is left out and
 // momentum is not touched. `self` is the model that the gradients were taken at. `target` may alias
 // `self` or a source only elementwise (same offset). The sum is taken in the order of the terms,
-// with fused multiply-adds, so it is deterministic.
+// each product and each sum rounded, so it is deterministic.
 struct Combination {
   std::span<const Term> terms;
   std::span<const float> self;

@@ -120,10 +120,10 @@ void traffic_text(const PlanReport& report, std::string& text) {
   if (!report.bytes_per_worker) return;
   line(text, "sent per worker, step", "{} (busiest {}) for {} parameters",
        bytes_text(*report.bytes_per_worker), bytes_text(*report.bytes_of_busiest), report.options.parameters);
-  const std::string share =
-      *report.all_reduce_bytes > 0
-          ? fmt::format(", so this is {:.2f} times as much", *report.bytes_per_worker / *report.all_reduce_bytes)
-          : "";
+  const std::string share = *report.all_reduce_bytes > 0
+                                ? fmt::format(", so this is {:.2f} times as much",
+                                              *report.bytes_per_worker / *report.all_reduce_bytes)
+                                : "";
   line(text, "ring all-reduce", "{} per worker in {} rounds{}", bytes_text(*report.all_reduce_bytes),
        2 * (report.mixing.workers - 1), share);
 }
