@@ -25,6 +25,7 @@
 #include <vector>
 
 #include "base/types.hpp"
+#include "exchange/region.hpp"
 
 namespace alder {
 
@@ -85,6 +86,7 @@ class Endpoint {
 
   // Valid after arrival and until release(generation).
   virtual Header header(Rank neighbour, Generation generation) const = 0;
+  // The slots of consecutive buckets of one neighbour are adjacent, as the buckets are in the model array.
   virtual std::span<const float> slot(Rank neighbour, Generation generation, Bucket bucket) const = 0;
   virtual void release(Generation generation) = 0;  // in the order of opening
 
@@ -104,6 +106,10 @@ class Exchange {
   virtual int workers() const = 0;
   virtual std::vector<Rank> local() const = 0;
   virtual Endpoint& endpoint(Rank local_rank) = 0;
+  // The memory that a local worker publishes from: every source handed to publish() lies within one of these
+  // regions. Once per worker, before it opens its first generation, so that a transport can register them.
+  // Throws Error.
+  virtual void attach(Rank /*local_rank*/, std::span<const Region> /*sources*/) {}
   // A local worker cannot go on: its edges report `failed` at both ends from now on, waits in progress
   // included. From any thread. What neighbours were told has arrived they may read until they release it.
   virtual void mark_failed(Rank local_rank) = 0;
