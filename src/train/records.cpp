@@ -25,6 +25,7 @@ void Trainer::write_run_line() {
     for (const gossip::Edge& edge : graph.edges) edges.push_back({edge.a, edge.b});
     phases.push_back({{"name", graph.name}, {"edges", edges}});
   }
+  const Engine::Memory memory = workers_.front()->engine().memory();
   Json line{{"kind", "run"},
             {"schema", 1},
             {"name", options_.out.filename().string()},
@@ -42,6 +43,8 @@ void Trainer::write_run_line() {
             {"learning_rate", options_.learning_rate.base},
             {"seed", options_.seed},
             {"parameters", workers_.front()->engine().network().parameter_count},
+            {"memory_bytes",
+             {{"arrays", memory.arrays}, {"activations", memory.activations}, {"scratch", memory.scratch}}},
             {"phases", phases},
             {"first_step", first_step_}};
   if (options_.leaders.enabled) {
