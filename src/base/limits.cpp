@@ -40,7 +40,7 @@ bool may_lock_any_amount(const Sysfs& files) {
 
 MemlockLimit Limits::memlock() const {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) fail("getrlimit(RLIMIT_MEMLOCK): {}", errno_text(errno));
+  if (::getrlimit(RLIMIT_MEMLOCK, &limit) != 0) fail("getrlimit(RLIMIT_MEMLOCK): {}", errno_message(errno));
   const auto bytes = [](rlim_t value) { return value == RLIM_INFINITY ? kUnlimited : uint64_t{value}; };
   return {
       .soft = bytes(limit.rlim_cur), .hard = bytes(limit.rlim_max), .exempt = may_lock_any_amount(Sysfs())};

@@ -30,7 +30,7 @@ struct CloseFolder {
 
 }  // namespace
 
-std::string errno_text(int error) {
+std::string errno_message(int error) {
   return std::system_category().message(error);
 }
 

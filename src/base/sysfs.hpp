@@ -64,11 +64,11 @@ class Sysfs {
   std::filesystem::path root_;
 };
 
-std::string errno_text(int error);
+std::string errno_message(int error);
 
 template <typename T>
 std::string Reading<T>::reason() const {
-  return errno_text(error);
+  return errno_message(error);
 }
 
 // ENOENT and ENOTDIR, and what drivers answer for something that is not there.
