@@ -185,7 +185,8 @@ NoDevice explain_no_device(const Sysfs& files) {
     if (cards.empty()) {
       return {
           .problem =
-              "this machine has no RDMA device, and no NVIDIA (Mellanox) or Cornelis card without a driver",
+              "this machine has no RDMA device, and there is no NVIDIA (Mellanox) or Cornelis card on its "
+              "PCI bus",
           .remedy =
               "run on a machine with InfiniBand or RoCE; without a card, train with --exchange local, which "
               "keeps all workers in one process, or make a software device: rdma link add rxe0 type rxe "

@@ -18,7 +18,11 @@ namespace alder::test {
 class FakeTree {
  public:
   FakeTree() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "alder-tree-XXXXXX").string();
+    // In memory where there is such a place: a tree is hundreds of files. Not under the prefix that is looked
+    // for.
+    const std::filesystem::path memory = "/dev/shm";
+    const bool usable = ::access(memory.c_str(), W_OK | X_OK) == 0;
+    std::string pattern = (usable ? memory : std::filesystem::temp_directory_path()) / "tree-of-alder-XXXXXX";
     root_ = ::mkdtemp(pattern.data());
   }
   FakeTree(const FakeTree&) = delete;
@@ -37,7 +41,8 @@ class FakeTree {
   // Relative, as sysfs makes them, so that they stay below the root.
   void link(std::string_view path, std::string_view target) const {
     std::filesystem::create_directories(at(path).parent_path());
-    std::filesystem::create_symlink(at(target).lexically_relative(at(path).parent_path()), at(path));
+    const auto folder = std::filesystem::canonical(at(path).parent_path());
+    std::filesystem::create_symlink(std::filesystem::relative(at(target), folder), at(path));
   }
   void socket(std::string_view path) const {
     std::filesystem::create_directories(at(path).parent_path());
