@@ -214,6 +214,10 @@ GidTable read_gids(const Context& context, std::string_view device, uint8_t port
   return table;
 }
 
+void check_wish(const GidWish& wish) {
+  if (!wish.address.empty()) parse_prefix(wish.address);
+}
+
 GidChoice choose_gid(const std::vector<GidCandidate>& candidates, uint8_t link_layer, const GidWish& wish) {
   GidChoice choice{.verdicts = std::vector<std::string>(candidates.size())};
   if (wish.index >= 0 || !wish.address.empty()) {

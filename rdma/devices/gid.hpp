@@ -44,6 +44,9 @@ struct GidWish {
   std::string address;  // --gid: "10.1.2.3", "10.1.0.0/16", "fd00::/8"
 };
 
+// Throws UsageError for an address that is none.
+void check_wish(const GidWish& wish);
+
 // For each candidate, why it was taken or not; and the one.
 struct GidChoice {
   std::vector<std::string> verdicts;

@@ -26,6 +26,9 @@ struct PathWish {
   int pkey = -1;          // a partition key, without regard to its membership bit; -1: the first
 };
 
+// What can be said of a wish without looking at a machine. Throws UsageError naming the option.
+void check_wish(const PathWish& wish);
+
 // A port that connections can use. `path` is complete but for flush and cpus.
 struct UsablePort {
   Path path;

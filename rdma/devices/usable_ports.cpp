@@ -123,16 +123,6 @@ UsablePort make_usable(const DeviceFacts& device, const PortFacts& port, const P
           .warning = warn_of_mtu(port)};
 }
 
-void check_numbers(const PathWish& wish) {
-  const auto check = [](std::string_view option, int value, int least, int most) {
-    if (value < least || value > most) usage_error("{} {}: from {} to {}", option, value, least, most);
-  };
-  check("--service-level", wish.service_level, 0, 15);
-  check("--traffic-class", wish.traffic_class, 0, 255);
-  check("--gid-index", wish.gid.index, -1, 255);
-  check("--pkey", wish.pkey, -1, 0xffff);
-}
-
 // One link layer for all: a job's rails must reach each other.
 void keep_one_link_layer(bool named, UsablePorts& usable) {
   const auto is_infiniband = [](const UsablePort& port) {
@@ -156,8 +146,21 @@ void keep_one_link_layer(bool named, UsablePorts& usable) {
 
 }  // namespace
 
+void check_wish(const PathWish& wish) {
+  const auto check = [](std::string_view option, int value, int least, int most) {
+    if (value < least || value > most) usage_error("{} {}: from {} to {}", option, value, least, most);
+  };
+  check("--service-level", wish.service_level, 0, 15);
+  check("--traffic-class", wish.traffic_class, 0, 255);
+  check("--gid-index", wish.gid.index, -1, 255);
+  check("--pkey", wish.pkey, -1, 0xffff);
+  if (wish.rails < 1) usage_error("--rails {}: 1 or more", wish.rails);
+  check_wish(wish.gid);
+  for (const std::string& word : wish.devices) parse_pattern(word);
+}
+
 UsablePorts find_usable_ports(const Survey& survey, const PathWish& wish) {
-  check_numbers(wish);
+  check_wish(wish);
   if (survey.devices.empty()) fail("{}; {}", survey.problem, survey.remedy);
   std::vector<Pattern> patterns;
   for (const std::string& word : wish.devices) patterns.push_back(parse_pattern(word));

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -186,6 +187,7 @@ class FakeVerbs final : public Verbs {
                error);
   }
   int dereg_mr(ibv_mr* mr) override {
+    const std::scoped_lock lock(mutex_);
     registrations[mr->handle].alive = false;
     delete mr;
     return 0;
@@ -219,6 +221,7 @@ class FakeVerbs final : public Verbs {
   }
 
   ibv_mr* add(ibv_pd* pd, const Registration& registration, int error) {
+    const std::scoped_lock lock(mutex_);
     if (log != nullptr && (!registration.dmabuf || registration.fd >= 0)) {
       log->push_back((registration.dmabuf ? "reg_dmabuf_mr " : "reg_mr ") + registration.device +
                      (error != 0 ? ": " + std::string(std::strerror(error)) : ""));
@@ -238,6 +241,7 @@ class FakeVerbs final : public Verbs {
     return mr;
   }
 
+  std::mutex mutex_;  // guards registrations and the log
   std::vector<ibv_device> handles_;
   std::vector<ibv_device*> list_;
 };

@@ -24,7 +24,7 @@ struct Options {
 void check(const Options& options) {
   const rdma::DoctorOptions& doctor = options.doctor;
   if (doctor.neighbours < 1) usage_error("--neighbours {}: 1 or more", doctor.neighbours);
-  if (doctor.paths.rails < 1) usage_error("--rails {}: 1 or more", doctor.paths.rails);
+  rdma::check_wish(doctor.paths);
   if (options.device != "cpu" && options.device != "cuda")
     usage_error("--device {}: cpu or cuda", options.device);
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <thread>
 
 #include "base/error.hpp"
 #include "tests/base/fake_tree.hpp"
@@ -336,6 +337,27 @@ TEST_F(RegistrarTest, WithoutAGpuSlotsAreHostMemoryAndGpuRegionsAreRefusedWithTh
   const Region region = gpu_region();
   EXPECT_THAT(complaint([&] { without.add(pds_[0], region, kSlots); }), HasSubstr("no usable CUDA driver"));
   EXPECT_THROW(RegionRegistrar(files_, nullptr, "no usable CUDA driver", {.slots_device = 0}), UsageError);
+}
+
+TEST_F(RegistrarTest, TwoThreadsMayAddPartsOfOneAllocationAtOnce) {
+  verbs_.log = gpu_.log = nullptr;
+  auto& under_test = registrar({.slots_device = 0});
+  const auto slots = under_test.allocate_slots(kBytes);
+  const auto add_often = [&](std::size_t card) {
+    for (std::size_t i = 0; i < 100; ++i) {
+      const Region part{.address = static_cast<std::byte*>(slots->address) + 64 * i,
+                        .bytes = 64,
+                        .kind = MemoryKind::cuda,
+                        .device = 0};
+      const MemoryRegion made = under_test.add(pds_[card], part, kSlots);
+      EXPECT_EQ(made->length, 64U);
+    }
+  };
+  std::thread other(add_often, 1);
+  add_often(0);
+  other.join();
+  EXPECT_EQ(under_test.notes().size(), 200U);
+  EXPECT_EQ(gpu_.fds.size(), 1U);
 }
 
 TEST(GpuMemoryTest, AMachineWithoutAGpuSaysWhyThereIsNone) {
