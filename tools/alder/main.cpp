@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
   alder::tools::add_plan(app);
   alder::tools::add_step(app);
   alder::tools::add_report(app);
+  alder::tools::add_doctor(app);
 
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
@@ -50,6 +51,8 @@ int main(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     fmt::print(stderr, "alder: {}\n", error.what());
     return 2;
+  } catch (const alder::tools::Exit& exit) {
+    return exit.code;
   } catch (const alder::UsageError& error) {
     fmt::print(stderr, "alder: {}\n", error.what());
     return 2;
