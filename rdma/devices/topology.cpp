@@ -74,6 +74,11 @@ struct Topology::Impl {
 
   Impl() {
     if (hwloc_topology_init(&topology) != 0) fail("hwloc cannot start: {}", errno_message(errno));
+    // GPU libraries would be initialised, which takes seconds on some machines, to learn what the PCI bus
+    // tells as well; and sysfs shows that bus without libpciaccess, which leaks.
+    for (const char* unwanted : {"cuda", "nvml", "opencl", "gl", "rsmi", "levelzero", "pci"}) {
+      hwloc_topology_set_components(topology, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, unwanted);
+    }
     // "Important" leaves out bridges without devices behind them; the chain above a device stays whole.
     hwloc_topology_set_io_types_filter(topology, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
   }

@@ -23,6 +23,12 @@ std::string card_of(const ProtectionDomain& pd) {
   return pd.verbs().get_device_name(pd->context->device);
 }
 
+// Cards see GPU memory through a window, 256 MiB on cards that were not made for this; what does not fit in
+// is refused as if memory had run out.
+std::string hint_at_bar1(int error) {
+  return error == ENOMEM ? " (is the GPU's BAR1 window large enough? alder doctor shows it)" : "";
+}
+
 std::string describe(const Region& region, const GpuAttributes& gpu) {
   return fmt::format("{} bytes at {:#x} on GPU {} ({}, {})", region.bytes, address_of(region), region.device,
                      to_string(gpu.pci), gpu.name);
@@ -220,7 +226,8 @@ RegionRegistrar::Attempt RegionRegistrar::try_dma_buf(const ProtectionDomain& pd
   MemoryRegion made(pd.verbs(),
                     pd.verbs().reg_dmabuf_mr(pd.get(), address_of(region) - exported.first, region.bytes,
                                              address_of(region), exported.fd, ordered(access)));
-  if (!made) return {.why = "ibv_reg_dmabuf_mr: " + errno_message(errno)};
+  const int error = errno;
+  if (!made) return {.why = "ibv_reg_dmabuf_mr: " + errno_message(error) + hint_at_bar1(error)};
   return {.region = std::move(made), .method = Method::dma_buf, .split = exported.split};
 }
 
@@ -236,7 +243,7 @@ RegionRegistrar::Attempt RegionRegistrar::try_peermem(const ProtectionDomain& pd
   std::string why = "ibv_reg_mr: " + errno_message(error);
   if (error == EFAULT)
     why += " (memory of cuMemCreate, as of expandable segments, needs gpuDirectRDMACapable)";
-  if (error == ENOMEM) why += " (is the GPU's BAR1 large enough? nvidia-smi -q -d MEMORY)";
+  why += hint_at_bar1(error);
   return {.why = std::move(why)};
 }
 

@@ -1,6 +1,6 @@
 // The subcommands of `alder`. Each adds its options and sets the callback that does the work.
-// Exit codes: 0 ok, 1 run failed (alder::Error), 2 bad usage (alder::UsageError, CLI::ParseError), others where a
-// command says so (Exit).
+// Exit codes: 0 ok, 1 run failed (alder::Error), 2 bad usage (alder::UsageError, CLI::ParseError), others
+// where a command says so (Exit).
 #pragma once
 
 #include <CLI/CLI.hpp>

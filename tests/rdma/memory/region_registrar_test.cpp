@@ -242,6 +242,9 @@ TEST_F(RegistrarTest, PeermemThatFailsSaysWhatItUsuallyMeans) {
   EXPECT_THAT(complaint([&] { under_test.add(pds_[0], region, kSlots); }), HasSubstr("expandable segments"));
   verbs_.devices[0].reg_error = ENOMEM;
   EXPECT_THAT(complaint([&] { under_test.add(pds_[0], region, kSlots); }), HasSubstr("BAR1"));
+  verbs_.devices[0].reg_dmabuf_error = ENOMEM;
+  EXPECT_THAT(complaint([&] { under_test.add(pds_[0], region, kSlots); }),
+              HasSubstr("ibv_reg_dmabuf_mr: Cannot allocate memory (is the GPU's BAR1 window large enough?"));
   gpu_.facts.rdma_supported = false;
   auto& other = registrar();
   EXPECT_THAT(complaint([&] { other.add(pds_[0], region, kSlots); }),
