@@ -20,6 +20,14 @@ add_library(spectra::spectra INTERFACE IMPORTED)
 target_include_directories(spectra::spectra SYSTEM INTERFACE ${SPECTRA_INCLUDE_DIR})
 target_link_libraries(spectra::spectra INTERFACE Eigen3::Eigen)
 
+# InfiniBand and RoCE. What needs them is left out, and said so, where they are missing.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(ibverbs IMPORTED_TARGET libibverbs)
+if(NOT TARGET PkgConfig::ibverbs)
+  message(STATUS "Left out: the verbs exchange (rdma/) and its tests; libibverbs was not found "
+                 "(Debian: libibverbs-dev)")
+endif()
+
 if(ALDER_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)
