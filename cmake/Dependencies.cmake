@@ -28,6 +28,12 @@ if(NOT TARGET PkgConfig::ibverbs)
                  "(Debian: libibverbs-dev)")
 endif()
 
+# Launching one process per worker.
+pkg_check_modules(pmix IMPORTED_TARGET pmix)
+if(NOT TARGET PkgConfig::pmix)
+  message(STATUS "Left out: launching by mpirun, prterun and srun; PMIx was not found (Debian: libpmix-dev)")
+endif()
+
 if(ALDER_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)
