@@ -22,6 +22,9 @@ class Registrar {
   virtual std::shared_ptr<const Region> allocate_slots(std::size_t bytes) = 0;
 };
 
+// Host memory in whole pages, zeroed; given back when the pointer goes. Throws Error.
+std::shared_ptr<const Region> allocate_host(std::size_t bytes);
+
 // Host memory, by ibv_reg_mr. Throws Error for a region that is not host memory.
 std::unique_ptr<Registrar> make_host_registrar();
 
