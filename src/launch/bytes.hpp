@@ -60,6 +60,7 @@ class ByteReader {
     left_ = left_.subspan(bytes);
     return field;
   }
+  std::size_t left() const { return left_.size(); }
   bool empty() const { return left_.empty(); }
   void finish() const {
     if (!left_.empty()) fail("{} has {} bytes too many", what_, left_.size());

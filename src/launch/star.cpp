@@ -34,8 +34,8 @@ SharedBytes words(const std::string& text) {
 
 }  // namespace
 
-Star::Star(Rendezvous& meeting, const StarSettings& settings, std::span<const Fact> facts, Handlers handlers)
-    : rank_(meeting.rank()), settings_(settings), handlers_(std::move(handlers)) {
+Star::Star(Rendezvous& meeting, const StarSettings& settings, std::span<const Fact> facts)
+    : rank_(meeting.rank()), settings_(settings) {
   for (Rank rank = 0; rank < meeting.size(); ++rank) hosts_.push_back(meeting.host(rank));
   auto connections = shake_hands(meeting, settings.handshake, facts);
   peers_.resize(rank_ == 0 ? connections.size() - 1 : 1);
@@ -45,6 +45,10 @@ Star::Star(Rendezvous& meeting, const StarSettings& settings, std::span<const Fa
   }
   wake_ = Socket(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_) fail("eventfd: {}", std::strerror(errno));
+}
+
+void Star::start(Handlers handlers) {
+  handlers_ = std::move(handlers);
   service_ = std::thread([this] { serve(); });
 }
 
@@ -125,6 +129,11 @@ std::optional<std::string> Star::ended() const {
   return ended_text_;
 }
 
+bool Star::await_end(milliseconds patience) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, patience, [&] { return !ended_text_.empty(); });
+}
+
 // Under the mutex. Of rank 0 it is the end; others are left out, and told so if they can still hear it.
 void Star::lose(Peer& peer, const std::string& reason) {
   if (peer.gone) return;
@@ -167,7 +176,7 @@ void Star::farewell(const std::string& text) {
     close_by_ = Clock::now() + kPartingTime;
   }
   wake();
-  service_.join();
+  if (service_.joinable()) service_.join();
 }
 
 void Star::serve() {

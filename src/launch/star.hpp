@@ -34,8 +34,8 @@ struct Loss {
   std::string reason;  // "the connection was closed", "no sign of life for 10 s", or its own last words
 };
 
-// Threads: one service thread of its own does all input and output. send, interrupt: any thread. receive,
-// farewell: one thread, the run's.
+// Threads: one service thread of its own does all input and output. send, interrupt, ended: any thread. The
+// others: one thread, the run's.
 class Star {
  public:
   // Called by the service thread, which waits for them.
@@ -46,10 +46,13 @@ class Star {
   };
 
   // All ranks construct theirs together (handshake.hpp). Throws as shake_hands does.
-  Star(Rendezvous& meeting, const StarSettings& settings, std::span<const Fact> facts, Handlers handlers);
+  Star(Rendezvous& meeting, const StarSettings& settings, std::span<const Fact> facts);
   Star(const Star&) = delete;
   Star& operator=(const Star&) = delete;
   ~Star();  // says farewell, if that was not done
+
+  // Once: the service begins. What was sent before goes out then.
+  void start(Handlers handlers);
 
   Rank rank() const { return rank_; }
   int size() const { return static_cast<int>(hosts_.size()); }
@@ -71,6 +74,8 @@ class Star {
   // What ended this process's part of the run: interrupted, or rank 0 is gone. For polling: no lock is taken
   // while there is nothing.
   std::optional<std::string> ended() const;
+  // Waits for that; whether it came in time.
+  bool await_end(std::chrono::milliseconds patience);
 
   // The last words: empty when all is done, else why this process ends. Sends them, waits a moment until they
   // are taken, and closes. No other call afterwards.

@@ -50,7 +50,8 @@ std::vector<Frame> read_all(Connection& connection) {
 
 TEST(Star, CarriesRecordsAndArraysBothWays) {
   const auto errors = together(4, [&](Rendezvous& meeting) {
-    Star star(meeting, settings(), {}, {});
+    Star star(meeting, settings(), {});
+    star.start({});
     const auto array = std::make_shared<const Bytes>(1 << 20, std::byte(meeting.rank()));
     if (meeting.rank() != 0) {
       star.send(0, FrameKind::record, 1, bytes_of(fmt::format("from {}", meeting.rank())));
@@ -100,7 +101,8 @@ TEST(Star, OutlivesARankThatDies) {
                                    bare(meeting);  // and gone, without a word
                                    return;
                                  }
-                                 Star star(meeting, settings(), {}, {});
+                                 Star star(meeting, settings(), {});
+                                 star.start({});
                                  if (meeting.rank() == 1) {
                                    star.send(0, FrameKind::record, 1, nullptr);
                                    star.receive(0, FrameKind::record, 2, kPatience);
@@ -131,7 +133,8 @@ TEST(Star, LosesARankThatFallsSilentAndTellsIt) {
                   AllOf(HasSubstr("rank 1"), HasSubstr("left out"), HasSubstr("no sign of life for 0.2 s")));
       return;
     }
-    Star star(meeting, settings(200ms), {}, {});
+    Star star(meeting, settings(200ms), {});
+    star.start({});
     EXPECT_FALSE(star.receive(1, FrameKind::record, 1, kPatience).has_value());
     EXPECT_THAT(star.losses()[0].reason, HasSubstr("no sign of life"));
   });
@@ -140,7 +143,8 @@ TEST(Star, LosesARankThatFallsSilentAndTellsIt) {
 
 TEST(Star, KeepsARankThatOnlyBeats) {
   const auto errors = together(2, [&](Rendezvous& meeting) {
-    Star star(meeting, settings(400ms), {}, {});
+    Star star(meeting, settings(400ms), {});
+    star.start({});
     if (meeting.rank() == 1) {
       star.receive(0, FrameKind::record, 1, kPatience);
       return;
@@ -160,7 +164,8 @@ TEST(Star, EndsOnAllRanksWhenRankZeroIsGone) {
                                    shake_hands(meeting, settings().handshake, {});
                                    return;
                                  }
-                                 Star star(meeting, settings(), {}, {});
+                                 Star star(meeting, settings(), {});
+                                 star.start({});
                                  star.receive(0, FrameKind::record, 1, kPatience);
                                },
                                {"a", "b", "c"});
@@ -173,7 +178,8 @@ TEST(Star, EndsOnAllRanksWhenRankZeroIsGone) {
 
 TEST(Star, PassesLastWordsOn) {
   const auto errors = together(3, [&](Rendezvous& meeting) {
-    Star star(meeting, settings(), {}, {});
+    Star star(meeting, settings(), {});
+    star.start({});
     if (meeting.rank() == 1) {
       star.farewell("worker 1: no memory");
     } else if (meeting.rank() == 0) {
@@ -189,7 +195,8 @@ TEST(Star, PassesLastWordsOn) {
 
 TEST(Star, CanBeInterrupted) {
   const auto errors = together(2, [&](Rendezvous& meeting) {
-    Star star(meeting, settings(), {}, {});
+    Star star(meeting, settings(), {});
+    star.start({});
     if (meeting.rank() == 1) return;
     EXPECT_FALSE(star.ended().has_value());
     star.interrupt("enough");
@@ -210,7 +217,8 @@ TEST(Star, LosesARankThatSpeaksOutOfTurn) {
         read_all(*connection);
         return;
       }
-      Star star(meeting, settings(), {}, {});
+      Star star(meeting, settings(), {});
+      star.start({});
       EXPECT_FALSE(star.receive(1, FrameKind::record, 1, kPatience).has_value());
       EXPECT_THAT(star.losses()[0].reason,
                   HasSubstr(kind == FrameKind::record ? "sent record 9 where record 1 was due"
@@ -228,7 +236,8 @@ TEST(Star, LosesARankThatSendsMoreThanItMay) {
       flush(*connection);
       return;
     }
-    Star star(meeting, settings(), {}, {});
+    Star star(meeting, settings(), {});
+    star.start({});
     EXPECT_FALSE(star.receive(1, FrameKind::array, 1, kPatience).has_value());
     EXPECT_THAT(star.losses()[0].reason, HasSubstr("array of 1048577 bytes; at most 1048576"));
   });

@@ -11,7 +11,7 @@ namespace alder::tools {
 // What `main` knows and the commands need.
 struct Context {
   std::string command_line;                 // as typed, for summary.json
-  const std::atomic<bool>* stop = nullptr;  // set by SIGINT and SIGTERM
+  const std::atomic<bool>* stop = nullptr;  // set by SIGINT, SIGTERM and SIGUSR1
 };
 
 void add_train(CLI::App& app, const Context& context);
