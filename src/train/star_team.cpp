@@ -230,8 +230,10 @@ void StarMember::check_ended() const {
 }
 
 bool StarMember::may_start(Step step) {
-  check_ended();
-  return gate_.pass(step, Clock::now() + kVerdictTime, [this] { check_ended(); });
+  // The leader may be through with the run already when we come to hear that we are to stop.
+  const bool begins = gate_.pass(step, Clock::now() + kVerdictTime, [this] { check_ended(); });
+  if (begins) check_ended();
+  return begins;
 }
 
 double StarMember::smoothed_loss() const {

@@ -190,7 +190,6 @@ std::vector<Fact> Trainer::facts() const {
   add("--recalibration-pictures", options_.recalibration_pictures);
   add("--checkpoint-every", options_.checkpoint_every);
   add("--keep", options_.keep_checkpoints);
-  add("--out", options_.out.string());
   return facts;
 }
 
