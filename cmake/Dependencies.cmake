@@ -33,6 +33,12 @@ if(NOT TARGET PkgConfig::hwloc)
                  "(Debian: libhwloc-dev)")
 endif()
 
+# Launching one process per worker.
+pkg_check_modules(pmix IMPORTED_TARGET pmix)
+if(NOT TARGET PkgConfig::pmix)
+  message(STATUS "Left out: launching by mpirun, prterun and srun; PMIx was not found (Debian: libpmix-dev)")
+endif()
+
 if(ALDER_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)

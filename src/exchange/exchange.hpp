@@ -149,7 +149,9 @@ std::string describe_wait(const Wait& wait);
 // `buckets` lengths in elements, in order; they add up to the model array.
 std::unique_ptr<Exchange> make_local_exchange(int workers, std::vector<std::size_t> buckets);
 
-// Nobody hears anybody: every await says `failed` at once. For measuring a run without exchange.
+// Nobody hears anybody: every await says `failed` at once. For measuring a run without exchange. With `only`:
+// this worker alone lives in this process.
 std::unique_ptr<Exchange> make_no_exchange(int workers, std::vector<std::size_t> buckets);
+std::unique_ptr<Exchange> make_no_exchange(int workers, Rank only);
 
 }  // namespace alder

@@ -12,7 +12,7 @@ namespace alder::tools {
 // What `main` knows and the commands need.
 struct Context {
   std::string command_line;                 // as typed, for summary.json
-  const std::atomic<bool>* stop = nullptr;  // set by SIGINT and SIGTERM
+  const std::atomic<bool>* stop = nullptr;  // set by SIGINT, SIGTERM and SIGUSR1
 };
 
 // Thrown by a command that did its work and whose answer is an exit code.

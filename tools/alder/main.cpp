@@ -43,8 +43,8 @@ int main(int argc, char** argv) {
   alder::tools::add_report(app);
   alder::tools::add_doctor(app);
 
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  // SIGUSR1 is what batch systems send before the time is over, and what mpirun passes on to all processes.
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, on_signal);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
