@@ -15,7 +15,7 @@ namespace alder::emulator {
 
 struct Allocation {
   static constexpr std::size_t kAlignment = 256;  // as cudaMalloc
-  static constexpr std::size_t kGuard = 256;      // bytes before and after
+  static constexpr std::size_t kGuard = 4096;     // bytes before and after
 
   Allocation(std::size_t bytes, std::string purpose);
   Allocation(const Allocation&) = delete;

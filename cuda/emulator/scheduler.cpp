@@ -8,7 +8,7 @@
 namespace alder::emulator {
 
 constinit thread_local const Indices* current = nullptr;
-constinit thread_local Cluster* running = nullptr;
+constinit thread_local Multiprocessor* running = nullptr;
 
 namespace {
 
@@ -20,25 +20,25 @@ uint32_t nth_bit(uint64_t bits, uint32_t n) {
 
 }  // namespace
 
-uint64_t Cluster::random() {  // xorshift64: quick, and good enough for dice
+uint64_t Multiprocessor::random() {  // xorshift64: quick, and good enough for dice
   random_state_ ^= random_state_ << 13;
   random_state_ ^= random_state_ >> 7;
   random_state_ ^= random_state_ << 17;
   return random_state_ * 0x2545F4914F6CDD1D >> 8;
 }
 
-bool Cluster::anybody_ready() const {
+bool Multiprocessor::anybody_ready() const {
   return std::ranges::any_of(ready_warps_, [](uint64_t warps) { return warps != 0; });
 }
 
-Thread* Cluster::take(Warp& warp, uint32_t lane) {
+Thread* Multiprocessor::take(Warp& warp, uint32_t lane) {
   warp.ready &= ~(1U << lane);
-  if (warp.ready == 0) ready_warps_[warp.in_cluster / 64] &= ~(uint64_t{1} << warp.in_cluster % 64);
+  if (warp.ready == 0) ready_warps_[warp.in_sm / 64] &= ~(uint64_t{1} << warp.in_sm % 64);
   return &warp.threads[lane];
 }
 
-// The next thread to run, or null when nobody can: all have left, or the cluster is stuck.
-Thread* Cluster::next() {
+// The next thread to run, or null when nobody can: all have left, or are stuck.
+Thread* Multiprocessor::next() {
   if (alive == 0) return nullptr;  // what is in flight now will find nobody: end_of_block reports it
   if (options->copies == Copies::random && !in_flight.empty() && random() % 8 == 0) {
     land_bulk(*this, random() % in_flight.size());
@@ -86,14 +86,14 @@ Thread* Cluster::next() {
   return take(*warp, lane);
 }
 
-void Cluster::switch_from(Fiber& fiber, Thread* to, bool for_good) {
+void Multiprocessor::switch_from(Fiber& fiber, Thread* to, bool for_good) {
   ++statistics.switches;
   thread = to;
   current = to == nullptr ? nullptr : &to->indices;
   fiber.switch_to(to == nullptr ? host : to->fiber, for_good);
 }
 
-void Cluster::suspend() {
+void Multiprocessor::suspend() {
   Thread* const self = thread;
   Warp& warp = *self->warp;
   Thread* other = nullptr;
@@ -108,13 +108,13 @@ void Cluster::suspend() {
   self->wait.kind = Wait::Kind::nothing;
 }
 
-void Cluster::maybe_yield() {
+void Multiprocessor::maybe_yield() {
   if (options->order != Order::random) return;
   wake(*thread->warp, 1U << thread->lane);
   suspend();
 }
 
-void Cluster::fail(Site site, const std::string& message) {
+void Multiprocessor::fail(Site site, const std::string& message) {
   std::string text = fmt::format("kernel {}", launch->name);
   if (thread != nullptr) {
     const Indices& who = thread->indices;
@@ -129,36 +129,56 @@ void Cluster::fail(Site site, const std::string& message) {
   __builtin_unreachable();
 }
 
-void Cluster::leave(Thread& gone) {
+// A thread has returned from the kernel.
+void Multiprocessor::leave(Thread& gone) {
   Warp& warp = *gone.warp;
+  Block& block = *warp.block;
   gone.done = true;
   warp.alive &= ~(1U << gone.lane);
-  --warp.block->alive;
+  --block.alive;
+  --block.cluster->alive;
   --alive;
   recheck_meetings(warp);
-  recheck_barriers(*warp.block);
+  recheck_barriers(block);
+  if (block.alive > 0) return;
+  const std::string left = end_of_block(block);
+  if (left.empty()) return;
+  const auto& who = gone.indices.block;
+  error_ = fmt::format("kernel {}, block ({},{},{}) {}", launch->name, who[0], who[1], who[2], left);
 }
 
-void Cluster::thread_main(void* argument) {
+void Multiprocessor::thread_main(void* argument) {
   auto& self = *static_cast<Thread*>(argument);
-  Cluster& cluster = *running;
-  race_acquire(&cluster.points_->begin);
+  Multiprocessor& sm = *running;
+  race_acquire(&sm.points_->begin);
   try {
-    (*cluster.kernel_)();
+    (*sm.kernel_)();
   } catch (const std::exception& error) {
-    cluster.fail({}, error.what());
+    sm.fail({}, error.what());
   }
-  race_release(&cluster.points_->end);
+  race_release(&sm.points_->end);
   Thread* const next = [&] {
     const Quiet quiet;
-    cluster.leave(self);
-    return cluster.next();
+    sm.leave(self);
+    return sm.error_.empty() ? sm.next() : nullptr;
   }();
-  cluster.switch_from(self.fiber, next, true);
+  sm.switch_from(self.fiber, next, true);
 }
 
-void Cluster::prepare(Block& block, uint32_t rank, const std::array<uint32_t, 3>& first) {
-  block.cluster = this;
+void Multiprocessor::prepare(Thread& made, const Indices& indices, std::size_t stack) {
+  made.indices = indices;
+  made.wait = {};
+  made.done = made.waited_for_predecessor = false;
+  made.copies.clear();
+  made.unfenced.clear();
+  made.stores_committed = 0;
+  stacks_.forget(stack);
+  made.fiber.start(stacks_, stack, &Multiprocessor::thread_main, &made);
+}
+
+void Multiprocessor::prepare(Block& block, uint32_t number, const std::array<uint32_t, 3>& first) {
+  block.sm = this;
+  block.cluster = &clusters[number / launch->cluster];
   block.shared.prepare(launch->shared_bytes);
   if constexpr (kRaceChecked) block.race_points = std::make_unique<RacePoints>();
   block.barriers = {};
@@ -173,56 +193,55 @@ void Cluster::prepare(Block& block, uint32_t rank, const std::array<uint32_t, 3>
     Warp& warp = block.warps[w];
     warp.block = &block;
     warp.in_block = w;
-    warp.in_cluster = rank * kMaxWarps + w;
+    warp.in_sm = number * kMaxWarps + w;
     warp.threads = &block.threads[w * kWarp];
     const uint32_t lanes = launch->threads > w * kWarp ? std::min(kWarp, launch->threads - w * kWarp) : 0;
     warp.alive = lanes == kWarp ? ~0U : (1U << lanes) - 1;
     warp.ready = 0;
+    warp.at_barrier = {};
+    warp.at_cluster_barrier = 0;
     warp.active = warp.meetings_begun = 0;
     warp.wgmma.clear();
     warp.registers = 0;
     wake(warp, warp.alive);
   }
+  const uint32_t rank = number % launch->cluster;
+  Indices indices{.threads = launch->threads,
+                  .block = {first[0] + rank, first[1], first[2]},
+                  .blocks = {launch->grid[0], launch->grid[1], launch->grid[2]},
+                  .cluster_rank = rank,
+                  .cluster_blocks = launch->cluster};
   for (uint32_t t = 0; t < launch->threads; ++t) {
-    Thread& made = block.threads[t];
-    made.indices = {.thread = t,
-                    .threads = launch->threads,
-                    .block = {first[0] + rank, first[1], first[2]},
-                    .blocks = {launch->grid[0], launch->grid[1], launch->grid[2]},
-                    .cluster_rank = rank,
-                    .cluster_blocks = launch->cluster};
-    made.warp = &block.warps[t / kWarp];
-    made.lane = t % kWarp;
-    made.wait = {};
-    made.done = made.waited_for_predecessor = false;
-    made.copies.clear();
-    made.unfenced.clear();
-    made.stores_committed = 0;
-    const std::size_t stack = std::size_t{rank} * launch->threads + t;
-    stacks_.forget(stack);
-    made.fiber.start(stacks_, stack, &Cluster::thread_main, &made);
+    indices.thread = t;
+    block.threads[t].warp = &block.warps[t / kWarp];
+    block.threads[t].lane = t % kWarp;
+    prepare(block.threads[t], indices, std::size_t{number} * launch->threads + t);
   }
 }
 
-void Cluster::prepare(const std::array<uint32_t, 3>& first) {
-  used = launch->cluster;
-  alive = used * launch->threads;
-  const std::size_t fibers = alive;
-  if (stacks_.count() < fibers) stacks_ = Stacks(fibers, stack_bytes_);
-  while (blocks.size() < used) blocks.push_back(std::make_unique<Block>());
-  barrier = {};
+void Multiprocessor::prepare(std::span<const std::array<uint32_t, 3>> firsts) {
+  resident = static_cast<uint32_t>(firsts.size()) * launch->cluster;
+  alive = resident * launch->threads;
+  if (stacks_.count() < alive) stacks_ = Stacks(alive, stack_bytes_);
+  while (blocks.size() < resident) blocks.push_back(std::make_unique<Block>());
   in_flight.clear();
   ready_warps_ = {};
   error_.clear();
   last_hit = nullptr;
   thread = nullptr;
   host.adopt_host_thread();
-  for (uint32_t rank = 0; rank < used; ++rank) prepare(*blocks[rank], rank, first);
+  for (uint32_t c = 0; c < firsts.size(); ++c) {
+    clusters[c] = {.first = c * launch->cluster,
+                   .blocks = launch->cluster,
+                   .alive = launch->cluster * launch->threads,
+                   .barrier = {}};
+  }
+  for (uint32_t b = 0; b < resident; ++b) prepare(*blocks[b], b, firsts[b / launch->cluster]);
 }
 
-void Cluster::run(const Launch& what, const std::array<uint32_t, 3>& first, const Options& how, uint64_t seed,
-                  const AllocationTable& allocations, const std::function<void()>& kernel,
-                  const LaunchPoints& points) {
+void Multiprocessor::run(const Launch& what, std::span<const std::array<uint32_t, 3>> firsts,
+                         const Options& how, uint64_t seed, const AllocationTable& allocations,
+                         const std::function<void()>& kernel, const LaunchPoints& points) {
   const Quiet quiet;
   launch = &what;
   options = &how;
@@ -231,25 +250,18 @@ void Cluster::run(const Launch& what, const std::array<uint32_t, 3>& first, cons
   points_ = &points;
   random_state_ = seed * 0x9E3779B97F4A7C15 | 1;
   running = this;
-  prepare(first);
+  prepare(firsts);
   switch_from(host, next(), false);
+  // Back on the host thread: all threads have left the kernel, or something is wrong.
   running = nullptr;
   current = nullptr;
   thread = nullptr;
-  finish();
+  if (error_.empty() && alive > 0) error_ = stuck();
+  if (!error_.empty()) throw Error(error_);
 }
 
 void grid_dependency_wait() {
   running->thread->waited_for_predecessor = true;
-}
-
-// Back on the host thread: all threads have left the kernel, or something is wrong.
-void Cluster::finish() {
-  if (!error_.empty()) throw Error(error_);
-  for (uint32_t rank = 0; rank < used; ++rank) {
-    if (blocks[rank]->alive > 0) throw Error(stuck());
-  }
-  for (uint32_t rank = 0; rank < used; ++rank) end_of_block(*blocks[rank]);
 }
 
 }  // namespace alder::emulator
