@@ -1,0 +1,179 @@
+// ldmatrix and mma.sync: what the tensor cores of sm_80 read and compute.
+#include <bit>
+#include <cstring>
+
+#include "cuda/emulator/intrinsics.hpp"
+#include "cuda/emulator/machine.hpp"
+
+namespace alder::emulator {
+namespace {
+
+using Floats8 = float __attribute__((vector_size(32)));
+using Words8 = uint32_t __attribute__((vector_size(32)));
+
+struct LoadMatrix {
+  uint32_t* registers;
+  uint32_t address;
+  int matrices;
+  bool transposed;
+  Site site;
+};
+
+const LoadMatrix& load_of(const Warp& warp, uint32_t lane) {
+  return *static_cast<const LoadMatrix*>(warp.threads[lane].argument);
+}
+
+// One 8x8 matrix of 16-bit values: lanes 8*index .. 8*index+7 give the addresses of its rows; lane l receives
+// elements (l/4, 2*(l%4)) and (l/4, 2*(l%4)+1), or of the transposed matrix.
+void load_one(Warp& warp, uint32_t index, bool transposed) {
+  const std::byte* rows[8];
+  uint32_t banks = 0;
+  for (uint32_t r = 0; r < 8; ++r) {
+    const LoadMatrix& load = load_of(warp, index * 8 + r);
+    rows[r] = warp.block->at(load.address, 16, 16, "ldmatrix", load.site);
+    banks |= 1U << (load.address / 16 % 8);
+  }
+  Statistics& statistics = warp.block->cluster->statistics;
+  ++statistics.ldmatrix_phases;
+  statistics.ldmatrix_conflicts += std::popcount(banks) < 8 ? 1 : 0;
+  for (uint32_t lane = 0; lane < kWarp; ++lane) {
+    const uint32_t row = lane / 4, column = lane % 4 * 2;
+    uint32_t value = 0;
+    if (transposed) {
+      std::memcpy(&value, rows[column] + row * 2, 2);
+      std::memcpy(reinterpret_cast<std::byte*>(&value) + 2, rows[column + 1] + row * 2, 2);
+    } else {
+      std::memcpy(&value, rows[row] + column * 2, 4);
+    }
+    load_of(warp, lane).registers[index] = value;
+  }
+}
+
+void execute_load(Warp& warp, uint32_t) {
+  const LoadMatrix& first = load_of(warp, 0);
+  for (int index = 0; index < first.matrices; ++index) {
+    load_one(warp, static_cast<uint32_t>(index), first.transposed);
+  }
+}
+
+struct Multiply {
+  float* d;
+  const uint32_t* a;
+  const uint32_t* b;
+  int rows, columns;
+};
+
+// Fragments of m16n8k16, lane = 4*g + t:
+//   A (16x16)  registers 0..3 hold the pairs (g, 2t) (g+8, 2t) (g, 2t+8) (g+8, 2t+8)
+//   B (16x8)   registers 0..1 hold the pairs k = 2t, 2t+1 and k = 2t+8, 2t+9 of column g
+//   D (16x8)   (g, 2t) (g, 2t+1) (g+8, 2t) (g+8, 2t+1)
+struct Fragments {
+  float a[16][16];
+  Floats8 b[16];
+  Floats8 d[16];
+};
+
+float low_half(uint32_t pair) {
+  return std::bit_cast<float>(pair << 16);
+}
+float high_half(uint32_t pair) {
+  return std::bit_cast<float>(pair & 0xFFFF0000U);
+}
+
+void gather_a(Fragments& f, const Multiply* const (&lanes)[kWarp], int row) {
+  for (uint32_t lane = 0; lane < kWarp; ++lane) {
+    const uint32_t g = lane / 4, t = lane % 4;
+    const uint32_t* pairs = lanes[lane]->a + row * 4;
+    for (uint32_t q = 0; q < 4; ++q) {
+      float* to = &f.a[g + q % 2 * 8][2 * t + q / 2 * 8];
+      to[0] = low_half(pairs[q]);
+      to[1] = high_half(pairs[q]);
+    }
+  }
+}
+
+void gather_b(Floats8 (&b)[16], const Multiply* const (&lanes)[kWarp], int column) {
+  alignas(32) uint32_t pairs[8][8];  // [k / 2][column]
+  for (uint32_t lane = 0; lane < kWarp; ++lane) {
+    const uint32_t g = lane / 4, t = lane % 4;
+    pairs[t][g] = lanes[lane]->b[column * 2];
+    pairs[t + 4][g] = lanes[lane]->b[column * 2 + 1];
+  }
+  for (uint32_t k = 0; k < 8; ++k) {
+    Words8 words;
+    std::memcpy(&words, pairs[k], sizeof words);
+    b[2 * k] = std::bit_cast<Floats8>(words << 16);
+    b[2 * k + 1] = std::bit_cast<Floats8>(words & 0xFFFF0000U);
+  }
+}
+
+// Sums in float32, in the order of k; a product of two bf16 is exact. (The hardware adds several products at
+// once and keeps fewer low bits: compare with a tolerance, or with values for which both are exact.)
+void multiply_tile(Fragments& f, const Floats8 (&b)[16]) {
+  for (int half = 0; half < 16; half += 8) {
+    Floats8 sum[8];
+    for (int r = 0; r < 8; ++r) sum[r] = f.d[half + r];
+    for (int k = 0; k < 16; ++k) {
+      for (int r = 0; r < 8; ++r) sum[r] += f.a[half + r][k] * b[k];
+    }
+    for (int r = 0; r < 8; ++r) f.d[half + r] = sum[r];
+  }
+}
+
+template <typename Move>
+void move_d(Fragments& f, const Multiply* const (&lanes)[kWarp], int tile, const Move& move) {
+  auto* rows = reinterpret_cast<float*>(f.d);
+  for (uint32_t lane = 0; lane < kWarp; ++lane) {
+    float* d = lanes[lane]->d + tile * 4;
+    float* top = rows + lane / 4 * 8 + lane % 4 * 2;
+    move(top, d);
+    move(top + 64, d + 2);
+  }
+}
+
+void execute_multiply(Warp& warp, uint32_t) {
+  const Multiply* lanes[kWarp];
+  for (uint32_t lane = 0; lane < kWarp; ++lane) {
+    lanes[lane] = static_cast<const Multiply*>(warp.threads[lane].argument);
+  }
+  const int rows = lanes[0]->rows, columns = lanes[0]->columns;
+  constexpr int kMaxColumns = 32;
+  if (columns > kMaxColumns) warp.block->cluster->fail({}, "mma_tile of more than 32 columns of 8");
+  Fragments f;
+  Floats8 b[kMaxColumns][16];
+  for (int j = 0; j < columns; ++j) gather_b(b[j], lanes, j);
+  for (int i = 0; i < rows; ++i) {
+    gather_a(f, lanes, i);
+    for (int j = 0; j < columns; ++j) {
+      const int tile = i * columns + j;
+      move_d(f, lanes, tile, [](float* tile_pair, const float* d) { std::memcpy(tile_pair, d, 8); });
+      multiply_tile(f, b[j]);
+      move_d(f, lanes, tile, [](const float* tile_pair, float* d) { std::memcpy(d, tile_pair, 8); });
+    }
+  }
+  warp.block->cluster->statistics.multiply_adds += static_cast<uint64_t>(rows) * columns * 16 * 8 * 16;
+}
+
+}  // namespace
+
+void ldmatrix(uint32_t* registers, int matrices, bool transposed, uint32_t address, Site site) {
+  static constexpr Operation kOperation{"ldmatrix", execute_load, true, false};
+  if constexpr (kRaceChecked) {
+    // Each lane that names a row is the one that reads it.
+    const Thread& self = *running->thread;
+    if (self.lane < static_cast<uint32_t>(matrices) * 8) {
+      race_read(self.warp->block->at(address, 16, 16, "ldmatrix", site), 16);
+    }
+  }
+  LoadMatrix load{registers, address, matrices, transposed, site};
+  meet(kOperation, ~0U, &load, static_cast<uint64_t>(matrices) * 2 + (transposed ? 1 : 0), site);
+}
+
+void mma(float* d, const uint32_t* a, const uint32_t* b, int tile_rows, int tile_columns, Site site) {
+  static constexpr Operation kOperation{"mma.sync", execute_multiply, true, false};
+  Multiply multiply{d, a, b, tile_rows, tile_columns};
+  meet(kOperation, ~0U, &multiply,
+       static_cast<uint64_t>(tile_rows) * 64 + static_cast<uint64_t>(tile_columns), site);
+}
+
+}  // namespace alder::emulator

@@ -1,0 +1,43 @@
+// The problem that the convolution pipelines of these tests solve, and the one function that starts the sm_80
+// one.
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/isa/backend.hpp"
+#include "cuda/runtime.hpp"
+
+namespace alder::ALDER_BACKEND::pipelines {
+
+// 3x3, pad 1, stride 1. x is [n][h][w][c] bf16, w is [k][3][3][c] bf16, y is [n][h][w][k] float32; c and k
+// are multiples of 64.
+struct ConvShape {
+  int n, h, w, c, k;
+  ALDER_HOST_DEVICE int pixels() const { return n * h * w; }
+};
+struct ConvArguments {
+  const uint16_t* x;
+  const uint16_t* w;
+  float* y;
+  ConvShape shape;
+};
+
+// One mistake of the kind that people make; the tests of the emulator want each found.
+enum class ConvBug : uint8_t {
+  none,
+  no_wait,                // the copies are never waited for
+  waits_for_one_too_few,  // the newest needed group may still be under way
+  no_barrier,             // other threads' copies are read unseen
+  load_before_barrier,    // a stage is refilled while slower warps read it
+  conditional_commit,     // no empty groups at the end, so that the last waits count wrong
+  no_halo_mask,           // the row's neighbour instead of padding
+  wrong_swizzle,          // read with another pattern than written
+  wrong_ldmatrix_row,     // lanes 8-15 repeat the rows of lanes 0-7
+  misaligned_row,         // rows of 136 bytes under 16-byte reads
+  overrun_of_x,           // the last block reads pixels that do not exist
+  overrun_of_y,           // and writes them
+};
+// The device knows only `none`.
+void conv_sm80(const Stream& stream, const ConvArguments& arguments, ConvBug bug = ConvBug::none);
+
+}  // namespace alder::ALDER_BACKEND::pipelines
