@@ -22,6 +22,7 @@
 
 #include "cuda/isa/backend.hpp"
 #include "cuda/kernels/batch_statistics.hpp"
+#include "cuda/kernels/workspace.hpp"
 #include "cuda/runtime.hpp"
 
 namespace alder::ALDER_BACKEND::convolution {
@@ -60,16 +61,8 @@ struct Fusions {
   bool statistics = false;  // forward
 };
 
-// Scratch of a call. Nothing in `data` is kept between calls. `counters`: zero before the first call that
-// uses them; every call leaves them zero. Calls that can run at once need their own.
-struct WorkspaceSize {
-  std::size_t bytes = 0;
-  std::size_t counters = 0;  // of 32 bits
-};
-struct Workspace {
-  void* data = nullptr;
-  uint32_t* counters = nullptr;
-};
+using alder::ALDER_BACKEND::Workspace;
+using alder::ALDER_BACKEND::WorkspaceSize;
 
 struct ForwardArguments {
   const uint16_t* x = nullptr;

@@ -5,6 +5,8 @@ namespace alder::ALDER_BACKEND::convolution {
 std::span<const Variant* const> variants() {
   static const Variant* const all[] = {
       &sm80_variant(),
+      &gemm_variant(),
+      &naive_variant(),
   };
   return all;
 }

@@ -7,5 +7,7 @@
 namespace alder::ALDER_BACKEND::convolution {
 
 const Variant& sm80_variant();
+const Variant& gemm_variant();
+const Variant& naive_variant();
 
 }  // namespace alder::ALDER_BACKEND::convolution
