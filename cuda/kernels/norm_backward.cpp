@@ -109,21 +109,21 @@ void start_sums(const Stream& stream, const SumShape& shape, const NormBackward&
 
 template <int N>
 struct Coefficients {
-  Channels<N> scale, slope, rest;  // dx = scale * g + slope * x + rest
+  Channels<N> scale, mean, share, slope;  // dx = scale * (g - share - slope * (x - mean))
 };
 
 template <int N>
 ALDER_DEVICE Coefficients<N> coefficients(const NormBackward& p, uint32_t channel, float count) {
   Coefficients<N> result;
   result.scale = load_channels<N>(p.scale + channel);
-  const auto mean = load_channels<N>(p.mean + channel), variance = load_channels<N>(p.variance + channel);
+  result.mean = load_channels<N>(p.mean + channel);
+  const auto variance = load_channels<N>(p.variance + channel);
   const auto dgamma = load_channels<N>(p.gamma_gradient + channel);
   const auto dbeta = load_channels<N>(p.beta_gradient + channel);
   ALDER_UNROLL
   for (int i = 0; i < N; ++i) {
-    const float share = -result.scale.v[i] / count;
-    result.slope.v[i] = share * dgamma.v[i] * inverse_deviation(variance.v[i]);
-    result.rest.v[i] = share * dbeta.v[i] - result.slope.v[i] * mean.v[i];
+    result.share.v[i] = dbeta.v[i] / count;
+    result.slope.v[i] = dgamma.v[i] / count * inverse_deviation(variance.v[i]);
   }
   return result;
 }
@@ -159,8 +159,9 @@ norm_backward_apply_kernel(ALDER_PARAMETER ElementwiseGrid grid, ALDER_PARAMETER
       if constexpr (kGated) {
         if (!(isa::fused_multiply_add(c.scale.v[i], x.v[i], shift.v[i]) > 0)) passed = 0;
       }
-      const float own = isa::fused_multiply_add(c.scale.v[i], passed,
-                                                isa::fused_multiply_add(c.slope.v[i], x.v[i], c.rest.v[i]));
+      const float centred =
+          isa::fused_multiply_add(-c.slope.v[i], x.v[i] - c.mean.v[i], passed - c.share.v[i]);
+      const float own = c.scale.v[i] * centred;
       dx.v[i] = kAddend ? dx.v[i] + own : own;
     }
     store_channels(p.dx + at, dx);
