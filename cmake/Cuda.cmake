@@ -80,7 +80,7 @@ function(alder_cuda_library name)
 
   alder_library(emulated_${name} SOURCES ${arg_SOURCES} LINK ${emulated_rooms})
   # As on the device, where a * b + c is contracted only if the kernel says so (isa::fused_multiply_add).
-  target_compile_options(alder_emulated_${name} PRIVATE -ffp-contract=off)
+  target_compile_options(alder_emulated_${name} PRIVATE -ffp-contract=off -Wno-psabi)
 
   if(ALDER_HAVE_CUDA)
     set(twins "")
