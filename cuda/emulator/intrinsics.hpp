@@ -8,6 +8,7 @@
 
 #include "cuda/emulator/indices.hpp"
 #include "cuda/emulator/site.hpp"
+#include "cuda/isa/tensor_map.hpp"
 
 namespace alder::emulator {
 
@@ -17,6 +18,7 @@ uint32_t shared_address(const void* pointer, Site site);
 // That `bytes` at a pointer lie in one allocation of device memory, or in this cluster's shared memory, and
 // are aligned to their size. `what` names the instruction.
 void check_access(const void* pointer, std::size_t bytes, const char* what, Site site);
+void check_range(const void* pointer, std::size_t bytes, std::size_t alignment, const char* what, Site site);
 void note_store(void* pointer, std::size_t bytes);  // through the generic proxy
 [[noreturn]] void trap(const char* message, Site site);
 
@@ -50,5 +52,32 @@ void mbarrier_arrive(uint32_t address, Site site);
 void mbarrier_arrive_remote(uint32_t address, uint32_t rank, Site site);
 void mbarrier_expect(uint32_t address, uint32_t bytes, bool and_arrive, Site site);
 void mbarrier_wait(uint32_t address, uint32_t parity, Site site);
+
+// ---- bulk copies (bulk.cpp)
+void bulk_load(void* to, const void* from, uint32_t bytes, uint32_t mbarrier, Site site);
+void tma_load(void* to, const TensorMap& map, uint32_t mbarrier, const int* coordinates, int rank, Site site);
+void tma_load_im2col(void* to, const TensorMap& map, uint32_t mbarrier, const int* coordinates, int offset_w,
+                     int offset_h, Site site);
+void bulk_store(void* to, const void* from, uint32_t bytes, Site site);
+void tma_store(const TensorMap& map, const void* from, const int* coordinates, int rank, Site site);
+void bulk_store_commit();
+void bulk_store_wait(uint32_t groups_left);
+void fence_async_proxy();
+
+// ---- wgmma (wgmma.cpp)
+struct WgmmaArguments {
+  int n;
+  uint64_t a, b;                // descriptors
+  const uint32_t* a_registers;  // null: A is in shared memory
+  bool a_mn_major, b_mn_major;
+  bool accumulate;
+};
+void wgmma_fence(Site site);
+void wgmma(const WgmmaArguments& arguments, float* d, Site site);
+void wgmma_commit(Site site);
+void wgmma_wait(uint32_t groups_left, Site site);
+void set_registers(uint32_t count, Site site);
+
+void grid_dependency_wait();
 
 }  // namespace alder::emulator

@@ -78,7 +78,7 @@ struct Thread {
   CopyQueue copies;
   // What it wrote to shared memory and has not shown to the asynchronous proxy yet (16-byte chunks).
   std::vector<uint32_t> unfenced;
-  uint32_t stores_open = 0;  // bulk stores since the last commit
+  uint32_t stores_committed = 0;  // groups of bulk stores
 };
 
 // A warp-wide operation. `execute` runs once, when all lanes have come, with their arguments in
@@ -283,6 +283,8 @@ void recheck_barriers(Block& block);  // after a thread left
 void land_copies(Thread& thread, std::size_t upto);
 void land_bulk(Cluster& cluster, std::size_t index);
 bool lands_at_once(Cluster& cluster);  // an asynchronous operation, now being issued
+void check_mbarrier(Block& block, uint32_t address, const char* what, Site site);
+void check_fenced(Block& block, const std::byte* chunk, const char* what, Site site);
 void complete_bytes(Block& block, uint32_t mbarrier, int64_t bytes, Site site);
 void end_of_block(Block& block);  // what may not be left behind
 std::string describe(const Wait& wait, const Block& block);

@@ -4,11 +4,11 @@
 
 #include "cuda/emulator/intrinsics.hpp"
 #include "cuda/emulator/machine.hpp"
+#include "cuda/emulator/tile.hpp"
 
 namespace alder::emulator {
 namespace {
 
-using Floats8 = float __attribute__((vector_size(32)));
 using Words8 = uint32_t __attribute__((vector_size(32)));
 
 struct LoadMatrix {
@@ -63,35 +63,8 @@ struct Multiply {
   int rows, columns;
 };
 
-// Fragments of m16n8k16, lane = 4*g + t:
-//   A (16x16)  registers 0..3 hold the pairs (g, 2t) (g+8, 2t) (g, 2t+8) (g+8, 2t+8)
-//   B (16x8)   registers 0..1 hold the pairs k = 2t, 2t+1 and k = 2t+8, 2t+9 of column g
-//   D (16x8)   (g, 2t) (g, 2t+1) (g+8, 2t) (g+8, 2t+1)
-struct Fragments {
-  float a[16][16];
-  Floats8 b[16];
-  Floats8 d[16];
-};
-
-float low_half(uint32_t pair) {
-  return std::bit_cast<float>(pair << 16);
-}
-float high_half(uint32_t pair) {
-  return std::bit_cast<float>(pair & 0xFFFF0000U);
-}
-
-void gather_a(Fragments& f, const Multiply* const (&lanes)[kWarp], int row) {
-  for (uint32_t lane = 0; lane < kWarp; ++lane) {
-    const uint32_t g = lane / 4, t = lane % 4;
-    const uint32_t* pairs = lanes[lane]->a + row * 4;
-    for (uint32_t q = 0; q < 4; ++q) {
-      float* to = &f.a[g + q % 2 * 8][2 * t + q / 2 * 8];
-      to[0] = low_half(pairs[q]);
-      to[1] = high_half(pairs[q]);
-    }
-  }
-}
-
+// The B fragment of 16 x 8: lane 4 g + t holds the pairs k = 2 t, 2 t + 1 and k = 2 t + 8, 2 t + 9 of column
+// g.
 void gather_b(Floats8 (&b)[16], const Multiply* const (&lanes)[kWarp], int column) {
   alignas(32) uint32_t pairs[8][8];  // [k / 2][column]
   for (uint32_t lane = 0; lane < kWarp; ++lane) {
@@ -107,30 +80,6 @@ void gather_b(Floats8 (&b)[16], const Multiply* const (&lanes)[kWarp], int colum
   }
 }
 
-// Sums in float32, in the order of k; a product of two bf16 is exact. (The hardware adds several products at
-// once and keeps fewer low bits: compare with a tolerance, or with values for which both are exact.)
-void multiply_tile(Fragments& f, const Floats8 (&b)[16]) {
-  for (int half = 0; half < 16; half += 8) {
-    Floats8 sum[8];
-    for (int r = 0; r < 8; ++r) sum[r] = f.d[half + r];
-    for (int k = 0; k < 16; ++k) {
-      for (int r = 0; r < 8; ++r) sum[r] += f.a[half + r][k] * b[k];
-    }
-    for (int r = 0; r < 8; ++r) f.d[half + r] = sum[r];
-  }
-}
-
-template <typename Move>
-void move_d(Fragments& f, const Multiply* const (&lanes)[kWarp], int tile, const Move& move) {
-  auto* rows = reinterpret_cast<float*>(f.d);
-  for (uint32_t lane = 0; lane < kWarp; ++lane) {
-    float* d = lanes[lane]->d + tile * 4;
-    float* top = rows + lane / 4 * 8 + lane % 4 * 2;
-    move(top, d);
-    move(top + 64, d + 2);
-  }
-}
-
 void execute_multiply(Warp& warp, uint32_t) {
   const Multiply* lanes[kWarp];
   for (uint32_t lane = 0; lane < kWarp; ++lane) {
@@ -139,16 +88,17 @@ void execute_multiply(Warp& warp, uint32_t) {
   const int rows = lanes[0]->rows, columns = lanes[0]->columns;
   constexpr int kMaxColumns = 32;
   if (columns > kMaxColumns) warp.block->cluster->fail({}, "mma_tile of more than 32 columns of 8");
-  Fragments f;
+  float a[16][16];
   Floats8 b[kMaxColumns][16];
   for (int j = 0; j < columns; ++j) gather_b(b[j], lanes, j);
   for (int i = 0; i < rows; ++i) {
-    gather_a(f, lanes, i);
+    gather_a(a, [&](uint32_t lane) { return lanes[lane]->a + i * 4; });
     for (int j = 0; j < columns; ++j) {
-      const int tile = i * columns + j;
-      move_d(f, lanes, tile, [](float* tile_pair, const float* d) { std::memcpy(tile_pair, d, 8); });
-      multiply_tile(f, b[j]);
-      move_d(f, lanes, tile, [](const float* tile_pair, float* d) { std::memcpy(d, tile_pair, 8); });
+      const auto of = [&](uint32_t lane) { return lanes[lane]->d + (i * columns + j) * 4; };
+      Floats8 d[16];
+      gather_tile(d, of);
+      multiply_tile(d, a, b[j]);
+      scatter_tile(d, of);
     }
   }
   warp.block->cluster->statistics.multiply_adds += static_cast<uint64_t>(rows) * columns * 16 * 8 * 16;

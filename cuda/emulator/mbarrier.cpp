@@ -69,6 +69,10 @@ Block& own_block() {
 
 }  // namespace
 
+void check_mbarrier(Block& block, uint32_t address, const char* what, Site site) {
+  find(block, address, what, site);
+}
+
 void mbarrier_init(uint32_t address, uint32_t count, Site site) {
   Block& block = own_block();
   std::byte* const place = block.at(address, 8, 8, "mbarrier_init", site);

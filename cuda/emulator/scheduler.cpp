@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "cuda/emulator/intrinsics.hpp"
 #include "cuda/emulator/machine.hpp"
 
 namespace alder::emulator {
@@ -196,7 +197,7 @@ void Cluster::prepare(Block& block, uint32_t rank, const std::array<uint32_t, 3>
     made.done = made.waited_for_predecessor = false;
     made.copies.clear();
     made.unfenced.clear();
-    made.stores_open = 0;
+    made.stores_committed = 0;
     const std::size_t stack = std::size_t{rank} * launch->threads + t;
     stacks_.forget(stack);
     made.fiber.start(stacks_, stack, &Cluster::thread_main, &made);
@@ -236,6 +237,10 @@ void Cluster::run(const Launch& what, const std::array<uint32_t, 3>& first, cons
   current = nullptr;
   thread = nullptr;
   finish();
+}
+
+void grid_dependency_wait() {
+  running->thread->waited_for_predecessor = true;
 }
 
 // Back on the host thread: all threads have left the kernel, or something is wrong.

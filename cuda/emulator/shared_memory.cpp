@@ -111,11 +111,15 @@ uint32_t shared_address(const void* pointer, Site site) {
 }
 
 void check_access(const void* pointer, std::size_t bytes, const char* what, Site site) {
+  check_range(pointer, bytes, bytes, what, site);
+}
+
+void check_range(const void* pointer, std::size_t bytes, std::size_t alignment, const char* what, Site site) {
   Cluster& cluster = *running;
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
-  if (address % bytes != 0) {
+  if (address % alignment != 0) {
     cluster.fail(site, fmt::format("{} of {} bytes at {}, which is not a multiple of {}", what, bytes,
-                                   pointer, bytes));
+                                   pointer, alignment));
   }
   const auto inside = [&](const Allocation& allocation) {
     const std::size_t offset = address - reinterpret_cast<std::uintptr_t>(allocation.data);

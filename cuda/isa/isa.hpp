@@ -205,8 +205,11 @@ ALDER_DEVICE void trap(const char* message, Site site = Site::here());
 
 }  // namespace alder::ALDER_BACKEND::isa
 
+#include "cuda/isa/hopper.hpp"
 #if defined(__CUDACC__)
 #include "cuda/isa/device.hpp"
+#include "cuda/isa/device_hopper.hpp"
 #else
 #include "cuda/isa/emulated.hpp"
+#include "cuda/isa/emulated_hopper.hpp"
 #endif

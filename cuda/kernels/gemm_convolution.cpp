@@ -129,7 +129,8 @@ class Gemm final : public Variant {
  public:
   std::string_view name() const override { return "gemm"; }
 
-  std::string refusal(const Problem& p, Direction, const DeviceProperties&) const override {
+  std::string refusal(const Problem& p, Direction, const DeviceProperties& device) const override {
+    if (device.capability < 80) return "it needs compute capability 8.0";
     if (p.channels % kWidth == 0 && p.filters % kWidth == 0) return {};
     return "it needs channels and filters in eights";
   }

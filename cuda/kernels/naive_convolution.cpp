@@ -100,7 +100,9 @@ LaunchShape shape_of(const char* name, std::size_t threads) {
 class Naive final : public Variant {
  public:
   std::string_view name() const override { return "naive"; }
-  std::string refusal(const Problem&, Direction, const DeviceProperties&) const override { return {}; }
+  std::string refusal(const Problem&, Direction, const DeviceProperties& device) const override {
+    return device.capability < 80 ? "it needs compute capability 8.0" : "";
+  }
   Fusions fusions(const Problem&, Direction) const override { return {}; }
   WorkspaceSize workspace(const Problem&, Direction, const DeviceProperties&) const override { return {}; }
 

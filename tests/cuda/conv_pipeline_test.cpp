@@ -19,7 +19,12 @@ TEST_P(ConvPipeline, ComputesWhatPlainLoopsCompute) {
        {ConvShape{1, 8, 8, 64, 64}, ConvShape{3, 9, 7, 64, 128}, ConvShape{1, 5, 3, 128, 64}}) {
     const ConvProblem problem(stream, shape);
     conv_sm80(stream, problem.arguments());
-    EXPECT_LE(problem.worst_error(stream), kTolerance) << shape.n << "x" << shape.h << "x" << shape.w;
+    EXPECT_LE(problem.worst_error(stream), kTolerance)
+        << "sm80 " << shape.n << "x" << shape.h << "x" << shape.w;
+    fill(stream, problem.arguments().y, 0xFF, sizeof(float) * shape.pixels() * shape.k);
+    conv_sm90(stream, problem.arguments());
+    EXPECT_LE(problem.worst_error(stream), kTolerance)
+        << "sm90 " << shape.n << "x" << shape.h << "x" << shape.w;
   }
 }
 

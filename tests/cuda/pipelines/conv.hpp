@@ -22,7 +22,7 @@ struct ConvArguments {
   ConvShape shape;
 };
 
-// One mistake of the kind that people make; the tests of the emulator want each found.
+// Mistakes of the kind that people make, one each; the tests of the emulator want each found.
 enum class ConvBug : uint8_t {
   none,
   no_wait,                // the copies are never waited for
@@ -37,7 +37,29 @@ enum class ConvBug : uint8_t {
   overrun_of_x,           // the last block reads pixels that do not exist
   overrun_of_y,           // and writes them
 };
+inline constexpr uint8_t kConvBugs = 12;
 // The device knows only `none`.
 void conv_sm80(const Stream& stream, const ConvArguments& arguments, ConvBug bug = ConvBug::none);
+
+enum class HopperBug : uint8_t {
+  none,
+  no_init_barrier,   // mbarriers are used before they are made
+  no_full_wait,      // a stage is multiplied before it is filled
+  no_empty_wait,     // and refilled while it is multiplied
+  wrong_phase,       // waits for the other parity
+  expects_too_few,   // bytes: the phase ends early
+  expects_too_many,  // never
+  early_release,     // the stage is given back before wgmma has read it
+  over_arrival,      // all lanes arrive where one per warp is counted
+  wrong_swizzle,     // the descriptor's is not the map's
+  no_wgmma_fence,
+  no_wgmma_wait,     // the sums are read while they are made
+  no_halo,           // the copies begin at the pixel, not at the filter's corner
+  no_proxy_fence,    // the bulk store may read old bytes
+  no_store_barrier,  // and begin before all have written
+  no_store_wait,     // and be cut off by the block's end
+};
+inline constexpr uint8_t kHopperBugs = 16;
+void conv_sm90(const Stream& stream, const ConvArguments& arguments, HopperBug bug = HopperBug::none);
 
 }  // namespace alder::ALDER_BACKEND::pipelines

@@ -18,40 +18,25 @@ void start(const Stream& stream, const ConvArguments& arguments) {
          conv_sm80_kernel<kBug>, arguments);
 }
 
+#if !defined(__CUDACC__)
+template <uint8_t... kNumbers>
+void start_any(const Stream& stream, const ConvArguments& arguments, ConvBug bug,
+               std::integer_sequence<uint8_t, kNumbers...>) {
+  ((bug == static_cast<ConvBug>(kNumbers) ? start<static_cast<ConvBug>(kNumbers)>(stream, arguments)
+                                          : void()),
+   ...);
+}
+#endif
+
 }  // namespace
 
 void conv_sm80(const Stream& stream, const ConvArguments& arguments, ConvBug bug) {
-  switch (bug) {
-    case ConvBug::none:
-      return start<ConvBug::none>(stream, arguments);
-#if !defined(__CUDACC__)
-    case ConvBug::no_wait:
-      return start<ConvBug::no_wait>(stream, arguments);
-    case ConvBug::waits_for_one_too_few:
-      return start<ConvBug::waits_for_one_too_few>(stream, arguments);
-    case ConvBug::no_barrier:
-      return start<ConvBug::no_barrier>(stream, arguments);
-    case ConvBug::load_before_barrier:
-      return start<ConvBug::load_before_barrier>(stream, arguments);
-    case ConvBug::conditional_commit:
-      return start<ConvBug::conditional_commit>(stream, arguments);
-    case ConvBug::no_halo_mask:
-      return start<ConvBug::no_halo_mask>(stream, arguments);
-    case ConvBug::wrong_swizzle:
-      return start<ConvBug::wrong_swizzle>(stream, arguments);
-    case ConvBug::wrong_ldmatrix_row:
-      return start<ConvBug::wrong_ldmatrix_row>(stream, arguments);
-    case ConvBug::misaligned_row:
-      return start<ConvBug::misaligned_row>(stream, arguments);
-    case ConvBug::overrun_of_x:
-      return start<ConvBug::overrun_of_x>(stream, arguments);
-    case ConvBug::overrun_of_y:
-      return start<ConvBug::overrun_of_y>(stream, arguments);
+#if defined(__CUDACC__)
+  if (bug != ConvBug::none) fail("conv_sm80: mistake {} is only for the emulator", static_cast<int>(bug));
+  start<ConvBug::none>(stream, arguments);
+#else
+  start_any(stream, arguments, bug, std::make_integer_sequence<uint8_t, kConvBugs>());
 #endif
-    default:
-      break;
-  }
-  fail("conv_sm80: mistake {} is not built here", static_cast<int>(bug));
 }
 
 }  // namespace alder::ALDER_BACKEND::pipelines
