@@ -21,8 +21,7 @@ namespace alder::ALDER_BACKEND::convolution {
 namespace {
 
 constexpr uint32_t kThreads = 256;
-constexpr int kWidth = kWideChannels;                     // channels of a thread
-constexpr std::size_t kRowBytes = std::size_t{64} << 20;  // of scratch for rows, unless one image needs more
+constexpr int kWidth = kWideChannels;  // channels of a thread
 
 // ---- kernels; grid: vectors of channels by pixels, taps
 
@@ -86,16 +85,9 @@ std::size_t image_row_bytes(const Problem& p, Direction direction) {
   return std::size_t(p.out_height()) * std::size_t(p.out_width()) * std::size_t(row_values(p)) * value;
 }
 
-int images_at_once(const Problem& p, Direction direction) {
-  if (direct(p)) return p.images;
-  return static_cast<int>(std::clamp<std::size_t>(kRowBytes / image_row_bytes(p, direction), 1,
-                                                  static_cast<std::size_t>(p.images)));
-}
-
-// Calls body(part, x offset, y offset) for every chunk, `part` being the problem of its images.
+// Calls body(part, x offset, y offset) for every `step` images, `part` being the problem of these images.
 template <typename Body>
-void for_chunks(const Problem& p, Direction direction, const Body& body) {
-  const int step = images_at_once(p, direction);
+void for_chunks(const Problem& p, int step, const Body& body) {
   for (int first = 0; first < p.images; first += step) {
     Problem part = p, before = p;
     part.images = std::min(step, p.images - first);
@@ -127,6 +119,8 @@ const uint16_t* make_columns(const Stream& stream, const Problem& p, const uint1
 
 class Gemm final : public Variant {
  public:
+  explicit Gemm(std::size_t row_bytes) : row_bytes_(row_bytes) {}
+
   std::string_view name() const override { return "gemm"; }
 
   std::string refusal(const Problem& p, Direction, const DeviceProperties& device) const override {
@@ -144,54 +138,72 @@ class Gemm final : public Variant {
 
   void forward(const Stream& stream, const DeviceProperties&, const Problem& problem,
                const ForwardArguments& arguments) const override {
-    for_chunks(problem, Direction::forward, [&](const Problem& p, std::size_t x, std::size_t y) {
-      const uint16_t* columns = make_columns(stream, p, arguments.x + x, arguments.workspace);
-      multiply(stream,
-               {.rows = p.out_pixels(),
-                .columns = p.filters,
-                .inner = row_values(p),
-                .b_transposed = true,
-                .bf16_result = true},
-               columns, arguments.weights, arguments.y + y, arguments.workspace.data);
-    });
+    for_chunks(problem, images_at_once(problem, Direction::forward),
+               [&](const Problem& p, std::size_t x, std::size_t y) {
+                 const uint16_t* columns = make_columns(stream, p, arguments.x + x, arguments.workspace);
+                 multiply(stream,
+                          {.rows = p.out_pixels(),
+                           .columns = p.filters,
+                           .inner = row_values(p),
+                           .b_transposed = true,
+                           .bf16_result = true},
+                          columns, arguments.weights, arguments.y + y, arguments.workspace.data);
+               });
   }
 
   void data_gradient(const Stream& stream, const DeviceProperties&, const Problem& problem,
                      const DataGradientArguments& arguments) const override {
-    for_chunks(problem, Direction::data_gradient, [&](const Problem& p, std::size_t x, std::size_t y) {
-      const Product product{
-          .rows = p.out_pixels(), .columns = row_values(p), .inner = p.filters, .bf16_result = direct(p)};
-      if (direct(p)) {
-        multiply(stream, product, arguments.dy + y, arguments.weights, arguments.dx + x,
-                 arguments.workspace.data);
-        return;
-      }
-      auto* patches = rows_in<float>(arguments.workspace);
-      multiply(stream, product, arguments.dy + y, arguments.weights, patches, arguments.workspace.data);
-      launch(stream, shape_of("gather", p, p.in_pixels(), 1), gather_kernel, p, patches, arguments.dx + x);
-    });
+    for_chunks(
+        problem, images_at_once(problem, Direction::data_gradient),
+        [&](const Problem& p, std::size_t x, std::size_t y) {
+          const Product product{
+              .rows = p.out_pixels(), .columns = row_values(p), .inner = p.filters, .bf16_result = direct(p)};
+          if (direct(p)) {
+            multiply(stream, product, arguments.dy + y, arguments.weights, arguments.dx + x,
+                     arguments.workspace.data);
+            return;
+          }
+          auto* patches = rows_in<float>(arguments.workspace);
+          multiply(stream, product, arguments.dy + y, arguments.weights, patches, arguments.workspace.data);
+          launch(stream, shape_of("gather", p, p.in_pixels(), 1), gather_kernel, p, patches,
+                 arguments.dx + x);
+        });
   }
 
   void weight_gradient(const Stream& stream, const DeviceProperties&, const Problem& problem,
                        const WeightGradientArguments& arguments) const override {
-    for_chunks(problem, Direction::weight_gradient, [&](const Problem& p, std::size_t x, std::size_t y) {
-      const uint16_t* columns = make_columns(stream, p, arguments.x + x, arguments.workspace);
-      multiply(stream,
-               {.rows = p.filters,
-                .columns = row_values(p),
-                .inner = p.out_pixels(),
-                .a_transposed = true,
-                .accumulate = x > 0},
-               arguments.dy + y, columns, arguments.dw, arguments.workspace.data);
-    });
+    for_chunks(problem, images_at_once(problem, Direction::weight_gradient),
+               [&](const Problem& p, std::size_t x, std::size_t y) {
+                 const uint16_t* columns = make_columns(stream, p, arguments.x + x, arguments.workspace);
+                 multiply(stream,
+                          {.rows = p.filters,
+                           .columns = row_values(p),
+                           .inner = p.out_pixels(),
+                           .a_transposed = true,
+                           .accumulate = x > 0},
+                          arguments.dy + y, columns, arguments.dw, arguments.workspace.data);
+               });
   }
+
+ private:
+  int images_at_once(const Problem& p, Direction direction) const {
+    if (direct(p)) return p.images;
+    return static_cast<int>(std::clamp<std::size_t>(row_bytes_ / image_row_bytes(p, direction), 1,
+                                                    static_cast<std::size_t>(p.images)));
+  }
+
+  std::size_t row_bytes_;  // of scratch for rows, unless one image needs more
 };
 
 }  // namespace
 
 const Variant& gemm_variant() {
-  static const Gemm variant;
+  static const Gemm variant(std::size_t{64} << 20);
   return variant;
+}
+
+std::unique_ptr<const Variant> make_gemm_variant(std::size_t row_bytes) {
+  return std::make_unique<const Gemm>(row_bytes);
 }
 
 }  // namespace alder::ALDER_BACKEND::convolution
