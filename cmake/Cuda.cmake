@@ -62,7 +62,7 @@ endfunction()
 # A .cu file beside the build that includes `source`, because one file of a folder has one language in CMake.
 function(alder_cuda_twin result source)
   get_filename_component(path ${source} ABSOLUTE)
-  get_filename_component(stem ${source} NAME_WE)
+  string(REGEX REPLACE "[.]cpp$" "" stem ${source})
   set(twin ${CMAKE_CURRENT_BINARY_DIR}/nvcc/${stem}.cu)
   file(CONFIGURE OUTPUT ${twin} CONTENT "#include \"${path}\"\n" @ONLY)
   set_property(SOURCE ${twin} APPEND PROPERTY OBJECT_DEPENDS ${path})
