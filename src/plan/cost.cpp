@@ -41,8 +41,9 @@ double exposed_behind(double wire_ms, double ready_ms, int buckets) {
   return std::max(0.0, wire_ms - ready_ms) + std::min(wire_ms, ready_ms) / buckets;
 }
 
-double exposed_ms(gossip::Order order, const Load& load, const Workload& workload) {
-  const double behind_all = std::max(0.0, load.wire_ms - forward_backward_ms(workload));
+double exposed_ms(gossip::Order order, const Load& load, const Cluster& cluster, const Workload& workload) {
+  const double whole = forward_backward_ms(workload) + inside_exposed_ms(cluster, workload);
+  const double behind_all = std::max(0.0, load.wire_ms - whole);
   if (order == gossip::Order::combine_while_adapt) return behind_all;
   const double latency = load.wire_ms - load.bandwidth_ms;
   const int count = buckets(wire_bytes(workload), workload.bucket_bytes);
@@ -62,7 +63,7 @@ StepCost order_cost(gossip::Order order, const Traffic& traffic, const Cluster& 
   for (const Load& load : traffic.exchanges) {
     cost.wire_ms += models * load.wire_ms / exchanges;
     cost.latency_ms += models * (load.wire_ms - load.bandwidth_ms) / exchanges;
-    exposed += exposed_ms(order, load, workload) / exchanges;
+    exposed += exposed_ms(order, load, cluster, workload) / exchanges;
     passes += passes_ms(order, cluster, workload, load.worst_degree).sum() / exchanges;
   }
   const double silent = traffic.local_steps - 1;

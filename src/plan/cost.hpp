@@ -31,8 +31,8 @@ struct StepCost {
 // An exchange with the graph's neighbours, in this order.
 StepCost order_cost(gossip::Order order, const Traffic& traffic, const Cluster& cluster,
                     const Workload& workload);
-// What of one exchange's wire time is exposed.
-double exposed_ms(gossip::Order order, const Load& load, const Workload& workload);
+// What of one exchange's wire time is exposed, the nodes' own sums apart.
+double exposed_ms(gossip::Order order, const Load& load, const Cluster& cluster, const Workload& workload);
 
 // All-reduces of the gradients over all GPUs in buckets, each a collective of its own that pays its own
 // latency. Where nodes have several GPUs, a ring or tree for each NIC crosses a node's boundary once.

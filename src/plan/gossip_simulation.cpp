@@ -25,10 +25,10 @@ struct Inbox {
   Rank from = -1;
 };
 
-// What has gone out of one generation.
+// What is going out of one generation.
 struct Outbox {
-  int blocked = 0;     // messages whose slot at the receiver is still in use
-  double left_ms = 0;  // when the last of the others has left
+  int pending = 0;     // messages that wait for a slot or are on their way out
+  double left_ms = 0;  // when the last of the others had left
 };
 
 // A message that waits for a slot.
@@ -56,21 +56,32 @@ struct Worker {
 };
 
 struct Event {
-  enum class Kind : uint8_t { begin, post, head };
+  enum class Kind : uint8_t { begin, post, departure };
   double ms = 0;
   uint64_t order = 0;  // of making: settles ties
   Kind kind = Kind::begin;
-  Rank worker = 0;  // who begins or posts; head: who receives
-  Rank from = 0;    // head
-  GenerationNumber generation = 0;
-  double tail_ms = 0, posted_ms = 0;  // head: when the last byte can be here at the earliest
+  int who = 0;                      // begin, post: the worker; departure: the link
+  GenerationNumber generation = 0;  // post
+  uint64_t version = 0;             // departure: of the link's schedule that it belongs to
   bool operator>(const Event& other) const { return ms != other.ms ? ms > other.ms : order > other.order; }
 };
 
-// One way in and out, at the same time. A port of NICs, or a GPU's link inside its node.
+// One way out and in, at the same time: a port of NICs, or a GPU's link inside its node. Outgoing messages
+// share the rate evenly. All are of one size, so that the first to come is the first to leave, and a clock
+// of the work that each of them has got so far tells when: it runs slower the more there are.
 struct Link {
-  double model_ms = 0;  // a message of one bucket
-  double free_out_ms = 0, free_in_ms = 0;
+  struct Message {
+    Rank from = 0, to = 0;
+    GenerationNumber generation = 0;
+    double posted_ms = 0;
+    double leaves_at = 0;  // on the link's clock
+  };
+  double model_ms = 0;             // one message alone
+  double latency_ms = 0;           // from the last byte's departure to its arrival
+  std::vector<Message> out;        // the first leaves first
+  double clock = 0, clock_ms = 0;  // the clock, and the time at which it showed that
+  uint64_t version = 0;
+  double free_in_ms = 0;  // when all that has come in is taken
 };
 
 class Simulation {
@@ -83,11 +94,15 @@ class Simulation {
   // Events.
   void begin(Rank rank, double now);
   void post(Rank rank, GenerationNumber generation, double now);
-  void head(const Event& event);
+  void depart(int link, uint64_t version, double now);
 
   void open_step(Rank rank);
   void write_half(Rank rank, double now);
-  void send(Rank rank, GenerationNumber generation, double now, std::span<const Rank> to, bool inside);
+  void send(Rank from, Rank to, GenerationNumber generation, double now);
+  int link_between(Rank from, Rank to) const;  // on whose side: from
+  static void advance_clock(Link& link, double now);
+  void schedule(int link, double now);
+  void arrive(const Link::Message& message, double now);
   void accept_held(Rank rank, double now);
   void advance(Rank rank);
   void account(Worker& worker, const Inbox& inbox, double ready_ms, double until_ms);
@@ -126,15 +141,16 @@ class Simulation {
   ComputeTimes compute_;
   Outages outages_;
   int buckets_ = 1;
-  double inside_ms_ = 0;  // the GPUs of a node summing their gradients
-  std::vector<Link> nics_, inside_;
+  double inside_ms_ = 0;          // the GPUs of a node summing their gradients
+  std::vector<Link> links_;       // ports of NICs, then every worker's link inside its node
   std::vector<int> port_, node_;  // by worker
+  int first_inside_ = 0;
   std::vector<Worker> workers_;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   uint64_t made_ = 0;
+  std::vector<Link::Message> departing_;
   std::deque<int> unfinished_;  // workers that are not through with a step, from the oldest such step on
   Step oldest_ = 0;
-  std::vector<Rank> crossing_, staying_;  // receivers of one post, by way
 
   StepTimes times_;
   double finished_ms_ = 0, computed_ms_ = 0, passes_ms_ = 0;  // sums over workers (and steps)
@@ -142,12 +158,6 @@ class Simulation {
   int64_t messages_ = 0, lost_ = 0;
   int done_ = 0;
 };
-
-std::vector<Link> nic_links(const Cluster& cluster, double bytes) {
-  std::vector<Link> links;
-  for (const Port& port : ports(cluster)) links.push_back({.model_ms = milliseconds(bytes, port.rate)});
-  return links;
-}
 
 Simulation::Simulation(Order order, Patterns& patterns, const Cluster& cluster, const Workload& workload,
                        const SimulationOptions& options)
@@ -167,8 +177,12 @@ Simulation::Simulation(Order order, Patterns& patterns, const Cluster& cluster, 
   // Only adapt-then-combine has something to send before the last gradient is there.
   if (order == Order::adapt_then_combine) buckets_ = buckets(wire_bytes(workload), workload.bucket_bytes);
   const double bytes = wire_bytes(workload) / buckets_;
-  nics_ = nic_links(cluster, bytes);
-  inside_.assign(workers_.size(), {.model_ms = milliseconds(bytes, intra_rate(cluster))});
+  for (const Port& port : ports(cluster)) {
+    links_.push_back({.model_ms = milliseconds(bytes, port.rate), .latency_ms = latency_ms(cluster)});
+  }
+  first_inside_ = static_cast<int>(links_.size());
+  links_.resize(links_.size() + workers_.size(), {.model_ms = milliseconds(bytes, intra_rate(cluster)),
+                                                  .latency_ms = intra_latency_ms(cluster)});
   for (Rank rank = 0; rank < cluster.workers; ++rank) {
     port_.push_back(port_of(cluster, rank));
     node_.push_back(node_of(cluster, rank));
@@ -182,13 +196,13 @@ SimulationResult Simulation::run() {
     events_.pop();
     switch (event.kind) {
       case Event::Kind::begin:
-        begin(event.worker, event.ms);
+        begin(event.who, event.ms);
         break;
       case Event::Kind::post:
-        post(event.worker, event.generation, event.ms);
+        post(event.who, event.generation, event.ms);
         break;
-      case Event::Kind::head:
-        head(event);
+      case Event::Kind::departure:
+        depart(event.who, event.version, event.ms);
         break;
     }
   }
@@ -261,7 +275,7 @@ void Simulation::write_half(Rank rank, double now) {
   Worker& self = worker(rank);
   const GenerationNumber generation = self.step;
   const Outbox& last = outbox(self, generation + 3);  // generation - 1
-  if (last.blocked > 0) return;
+  if (last.pending > 0) return;
   outbox(self, generation) = {};
   const double adapt = passes(self).adapt, free = std::max(now, last.left_ms);
   const double backward = (self.computed_ms - self.begun_ms) * workload_->backward_share;
@@ -270,7 +284,7 @@ void Simulation::write_half(Rank rank, double now) {
     const double ready = self.computed_ms - (1 - share) * backward;
     push({.ms = std::max(ready, free) + share * adapt,
           .kind = Event::Kind::post,
-          .worker = rank,
+          .who = rank,
           .generation = generation});
   }
   self.ready_ms = std::max(self.computed_ms, free) + adapt;
@@ -283,89 +297,101 @@ void Simulation::post(Rank rank, GenerationNumber generation, double now) {
   Worker& self = worker(rank);
   // A post of its own opens a generation, except behind adapt-then-combine's buckets.
   if (order_ != Order::adapt_then_combine) outbox(self, generation) = {};
-  crossing_.clear();
-  staying_.clear();
   for (const Rank to : self.pattern->receivers(rank)) {
     if (outages_.any() && outages_.outage(rank, to, self.step) >= 0) {
       ++lost_;
       continue;
     }
     ++messages_;
-    Worker& receiver = worker(to);
-    if (!slot_free(receiver, generation)) {
-      ++outbox(self, generation).blocked;
-      receiver.held.push_back({rank, generation});
-    } else if (node_[static_cast<std::size_t>(rank)] == node_[static_cast<std::size_t>(to)]) {
-      staying_.push_back(to);
+    ++outbox(self, generation).pending;
+    if (slot_free(worker(to), generation)) {
+      send(rank, to, generation, now);
     } else {
-      crossing_.push_back(to);
+      worker(to).held.push_back({rank, generation});
     }
   }
-  send(rank, generation, now, crossing_, false);
-  send(rank, generation, now, staying_, true);
 }
 
-// All to one port: queue pairs are served in turn, so that all of it leaves together.
-void Simulation::send(Rank rank, GenerationNumber generation, double now, std::span<const Rank> to,
-                      bool inside) {
-  if (to.empty()) return;
-  const auto self = static_cast<std::size_t>(rank);
-  Link& link = inside ? inside_[self] : nics_[static_cast<std::size_t>(port_[self])];
-  const double start = std::max(now, link.free_out_ms);
-  link.free_out_ms = start + static_cast<double>(to.size()) * link.model_ms;
-  Outbox& box = outbox(worker(rank), generation);
-  box.left_ms = std::max(box.left_ms, link.free_out_ms);
-  const double latency = inside ? intra_latency_ms(*cluster_) : latency_ms(*cluster_);
-  for (const Rank receiver : to) {
-    const Event event{.ms = start + latency,
-                      .kind = Event::Kind::head,
-                      .worker = receiver,
-                      .from = rank,
+int Simulation::link_between(Rank from, Rank to) const {
+  const auto a = static_cast<std::size_t>(from), b = static_cast<std::size_t>(to);
+  return node_[a] == node_[b] ? first_inside_ + from : port_[a];
+}
+
+void Simulation::send(Rank from, Rank to, GenerationNumber generation, double now) {
+  const int index = link_between(from, to);
+  Link& link = links_[static_cast<std::size_t>(index)];
+  advance_clock(link, now);
+  link.out.push_back({.from = from,
+                      .to = to,
                       .generation = generation,
-                      .tail_ms = link.free_out_ms + latency,
-                      .posted_ms = now};
-    if (link.model_ms == 0 && event.ms <= now) {
-      head(event);  // free communication needs no queue
-    } else {
-      push(event);
-    }
-  }
+                      .posted_ms = now,
+                      .leaves_at = link.clock + link.model_ms});
+  schedule(index, now);
 }
 
-void Simulation::head(const Event& event) {
-  const auto to = static_cast<std::size_t>(event.worker), from = static_cast<std::size_t>(event.from);
-  Link& link = node_[to] == node_[from] ? inside_[to] : nics_[static_cast<std::size_t>(port_[to])];
-  link.free_in_ms = std::max(link.free_in_ms, event.ms) + link.model_ms;
-  Inbox& box = inbox(workers_[to], event.generation);
-  const double across = std::max(link.free_in_ms, event.tail_ms);
+void Simulation::advance_clock(Link& link, double now) {
+  if (!link.out.empty()) link.clock += (now - link.clock_ms) / static_cast<double>(link.out.size());
+  link.clock_ms = now;
+}
+
+// When the next message leaves if no other comes.
+void Simulation::schedule(int index, double now) {
+  Link& link = links_[static_cast<std::size_t>(index)];
+  const double work = link.out.front().leaves_at - link.clock;
+  push({.ms = now + std::max(0.0, work) * static_cast<double>(link.out.size()),
+        .kind = Event::Kind::departure,
+        .who = index,
+        .version = ++link.version});
+}
+
+void Simulation::depart(int index, uint64_t version, double now) {
+  Link& link = links_[static_cast<std::size_t>(index)];
+  if (version != link.version) return;  // another message came in between
+  link.clock = link.out.front().leaves_at;
+  link.clock_ms = now;
+  const auto stays =
+      std::ranges::find_if(link.out, [&](const Link::Message& one) { return one.leaves_at > link.clock; });
+  departing_.assign(link.out.begin(), stays);
+  link.out.erase(link.out.begin(), stays);
+  if (!link.out.empty()) schedule(index, now);
+  for (const Link::Message& message : departing_) arrive(message, now);
+}
+
+// The last byte has left: it arrives after the latency, or when the receiving port has taken all that came
+// before and this message, whose first byte came a latency after it was posted at the earliest.
+void Simulation::arrive(const Link::Message& message, double now) {
+  Link& link = links_[static_cast<std::size_t>(link_between(message.to, message.from))];
+  link.free_in_ms = std::max(link.free_in_ms, message.posted_ms + link.latency_ms) + link.model_ms;
+  Inbox& box = inbox(worker(message.to), message.generation);
+  const double across = std::max(link.free_in_ms, now + link.latency_ms);
   ++box.heard;
   if (across >= box.last_ms) {
     box.last_ms = across;
-    box.posted_ms = event.posted_ms;
-    box.from = event.from;
+    box.posted_ms = message.posted_ms;
+    box.from = message.from;
   }
-  advance(event.worker);
+  advance(message.to);
+
+  Worker& sender = worker(message.from);
+  Outbox& out = outbox(sender, message.generation);
+  out.left_ms = now;
+  if (--out.pending > 0) return;
+  if (!sender.ready_known) write_half(message.from, now);
+  advance(message.from);
 }
 
 // This worker has gone on: messages that waited for its slots leave now.
 void Simulation::accept_held(Rank rank, double now) {
   Worker& self = worker(rank);
   std::vector<Held> still;
-  std::vector<Held> held = std::exchange(self.held, {});
-  for (const Held& message : held) {
-    if (!slot_free(self, message.generation)) {
+  for (const Held& message : self.held) {
+    if (slot_free(self, message.generation)) {
+      send(message.from, rank, message.generation, now);
+    } else {
       still.push_back(message);
-      continue;
     }
-    Worker& sender = worker(message.from);
-    const bool inside =
-        node_[static_cast<std::size_t>(rank)] == node_[static_cast<std::size_t>(message.from)];
-    --outbox(sender, message.generation).blocked;
-    send(message.from, message.generation, now, {&rank, 1}, inside);
-    if (!sender.ready_known) write_half(message.from, now);
-    advance(message.from);
   }
-  self.held.insert(self.held.end(), still.begin(), still.end());
+  self.held = std::move(still);
 }
 
 // Settles when this worker's step ends, once all that it waits for is known.
@@ -376,7 +402,7 @@ void Simulation::advance(Rank rank) {
     const GenerationNumber generation = generation_of(self.step, 0);
     const Outbox& last_half = outbox(self, generation + 3);  // h is written where the last one was
     const Inbox& box = inbox(self, generation);
-    if (box.heard < self.expected || last_half.blocked > 0) return;
+    if (box.heard < self.expected || last_half.pending > 0) return;
     const double until = std::max({self.ready_ms, self.give_up_ms, last_half.left_ms, box.last_ms});
     account(self, box, self.ready_ms, until);
     const double adapt = passes(self).adapt;
@@ -384,7 +410,7 @@ void Simulation::advance(Rank rank) {
     self.ready_ms = until + adapt;
     self.give_up_ms = 0;
     self.second_exchange = true;
-    push({.ms = self.ready_ms, .kind = Event::Kind::post, .worker = rank, .generation = generation + 1});
+    push({.ms = self.ready_ms, .kind = Event::Kind::post, .who = rank, .generation = generation + 1});
   }
   const GenerationNumber generation = generation_of(self.step, paper() ? 1 : 0);
   const Inbox& box = inbox(self, generation);
@@ -392,7 +418,7 @@ void Simulation::advance(Rank rank) {
   double left = 0;
   if (order_ == Order::combine_while_adapt) {  // the next x is written where the last step's was
     const Outbox& last = outbox(self, generation + 3);
-    if (last.blocked > 0) return;
+    if (last.pending > 0) return;
     left = last.left_ms;
   }
   const double until = std::max({self.ready_ms, self.give_up_ms, left, box.last_ms});
@@ -400,7 +426,7 @@ void Simulation::advance(Rank rank) {
   const double combine = passes(self).combine;
   passes_ms_ += combine;
   self.finished = true;
-  push({.ms = until + combine, .kind = Event::Kind::begin, .worker = rank});
+  push({.ms = until + combine, .kind = Event::Kind::begin, .who = rank});
 }
 
 // Waiting from `ready_ms` until `until_ms`, by cause.

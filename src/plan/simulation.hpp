@@ -6,10 +6,11 @@
 //     combine), or one after the other (paper).
 //   - Slots are double: a model of generation g is sent to a neighbour only when that one has released
 //     generation g - 2. A buffer is written again only when what was sent from it has left.
-//   - What a worker posts at one time shares its port evenly and leaves together (queue pairs are served in
-//     turn); what is posted on that port later leaves after it. A receiving port takes messages in the order
-//     of their first bytes. Both run at their full rate at the same time; the fabric between is never full.
-//   - A message to another node comes `latency` later, one inside a node goes over the GPU's own link.
+//   - All messages on their way out of one port share its rate evenly (queue pairs are served in turn). A
+//     receiving port takes one message after another, in the order in which their last bytes leave the
+//     sender, each from its first byte on. Both run at full rate at the same time; the fabric between is
+//     never full. A message to another node comes `latency` later; one inside a node goes over the GPUs' own
+//     links.
 //   - A failed link loses its messages. Each end first waits for `detection` after its own compute, once an
 //     outage, then goes on without that neighbour.
 // Exact for this model: events are served in order of time, ties in order of making.
