@@ -27,6 +27,11 @@ if(NOT TARGET PkgConfig::ibverbs)
   message(STATUS "Left out: the verbs exchange (rdma/) and its tests; libibverbs was not found "
                  "(Debian: libibverbs-dev)")
 endif()
+pkg_check_modules(hwloc IMPORTED_TARGET hwloc)
+if(NOT TARGET PkgConfig::hwloc)
+  message(STATUS "Left out: the choice of devices, alder doctor and their tests; hwloc was not found "
+                 "(Debian: libhwloc-dev)")
+endif()
 
 # Launching one process per worker.
 pkg_check_modules(pmix IMPORTED_TARGET pmix)

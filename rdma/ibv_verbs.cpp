@@ -61,13 +61,15 @@ int post_plain(ibv_qp* qp, std::span<const WorkRequest> requests) {
   return 0;
 }
 
+// One completion a round: after ibv_next_poll has found nothing more, Soft-RoCE has already ended the round,
+// and the ibv_end_poll that others need would skip a completion there.
 int poll_extended(ibv_cq_ex* cq, std::span<Completion> completions) {
-  ibv_poll_cq_attr attributes{};
-  int error = ibv_start_poll(cq, &attributes);
-  if (error == ENOENT) return 0;
-  if (error != 0) return -error;
   std::size_t count = 0;
-  do {
+  while (count < completions.size()) {
+    ibv_poll_cq_attr attributes{};
+    const int error = ibv_start_poll(cq, &attributes);
+    if (error == ENOENT) break;
+    if (error != 0) return -error;
     Completion& completion = completions[count++];
     completion = {.id = cq->wr_id,
                   .status = cq->status,
@@ -79,11 +81,9 @@ int poll_extended(ibv_cq_ex* cq, std::span<Completion> completions) {
       completion.has_immediate = (ibv_wc_read_wc_flags(cq) & IBV_WC_WITH_IMM) != 0;
       if (completion.has_immediate) completion.immediate = ntohl(ibv_wc_read_imm_data(cq));
     }
-    if (count == completions.size()) break;
-    error = ibv_next_poll(cq);
-  } while (error == 0);
-  ibv_end_poll(cq);
-  return error == 0 || error == ENOENT ? static_cast<int>(count) : -error;
+    ibv_end_poll(cq);
+  }
+  return static_cast<int>(count);
 }
 
 int poll_plain(ibv_cq* cq, std::span<Completion> completions) {

@@ -33,6 +33,8 @@ class Nic {
   void poll_events(int64_t now_ns);
 
   bool port_active() const { return port_active_; }
+  // Asks the device: its event may come later than what the event is about. For when something broke.
+  void look_at_port();
   // Not empty once the device or its completion queue is of no use any more: why.
   const std::string& broken() const { return broken_; }
   // "port error 1.2 s ago, GID change 0.3 s ago"; empty if there were none. Part of every failure's message.
@@ -53,7 +55,6 @@ class Nic {
     int64_t when_ns;
   };
   void handle(const ibv_async_event& event, int64_t now_ns);
-  void look_at_port();
 
   Verbs* verbs_;
   Path path_;

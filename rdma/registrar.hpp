@@ -20,6 +20,9 @@ class Registrar {
   virtual MemoryRegion add(const ProtectionDomain& pd, const Region& region, int access) = 0;
   // Memory for the slots, zeroed, aligned to at least 4096 bytes; given back when the pointer goes.
   virtual std::shared_ptr<const Region> allocate_slots(std::size_t bytes) = 0;
+  // The address to post for `bytes` of an added region that are about to be sent: their own, or, where the
+  // region is staged, that of their copy in host memory, which this call brings up to date. Trainer's thread.
+  virtual const void* prepare_source(const void* source, std::size_t /*bytes*/) { return source; }
 };
 
 // Host memory in whole pages, zeroed; given back when the pointer goes. Throws Error.

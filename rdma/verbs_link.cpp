@@ -79,7 +79,10 @@ void VerbsLink::progress(int64_t now_ns) {
     events_.on_failed(why_);
     return;
   }
-  if (state_ == State::waiting && retired_.empty() && nic_.port_active()) begin();
+  if (state_ == State::waiting && retired_.empty() && nic_.port_active() &&
+      (heard_ || now_ns >= not_before_ns_)) {
+    begin();
+  }
   if (state_ == State::greeting || state_ == State::up) beat();
   watch();
 }
@@ -115,16 +118,27 @@ void VerbsLink::greet() {
 // cannot reach them.
 void VerbsLink::leave(const std::string& cause, const std::string& likely) {
   if (state_ == State::failing || state_ == State::failed) return;
-  if (!in_trouble_) first_ = report(cause, likely);
+  if (!in_trouble_) {
+    first_ = report(cause, likely);
+    trouble_since_ns_ = now_ns_;
+  }
   in_trouble_ = true;
   const bool was_up = state_ == State::up;
   ++breaks_;
   retire();
+  nic_.look_at_port();
+  // Connections that nobody answers are used up no faster than the grace lasts.
+  if (!was_up && !connections_.empty()) {
+    const int64_t left = last_heard_ns_ + std::chrono::nanoseconds(plan_.tuning->grace).count() - now_ns_;
+    not_before_ns_ = now_ns_ + std::max<int64_t>(left, 0) / static_cast<int64_t>(connections_.size() + 1);
+  }
   state_ = State::waiting;
   if (was_up) events_.on_down();
   if (connections_.empty()) {
-    first_.cause += plan_.tuning->spare_connections == 0 ? ", and no spare connection is kept"
-                                                         : ", and all spare connections are used up";
+    first_.cause += plan_.tuning->spare_connections == 0
+                        ? std::string(", and no spare connection is kept")
+                        : fmt::format(", and the last spare connection broke {:.1f} s later",
+                                      static_cast<double>(now_ns_ - trouble_since_ns_) * kSeconds);
     start_failing(first_);
   }
 }

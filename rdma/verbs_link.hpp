@@ -130,10 +130,12 @@ class VerbsLink final : public Link, public LaneOwner, public FlushWaiter {
   ControlSender control_out_;
 
   int64_t now_ns_ = 0, last_heard_ns_ = 0, last_said_ns_ = 0;
+  int64_t not_before_ns_ = 0;  // the next connection is begun, unless the neighbour asks for it
   uint64_t last_beat_heard_ = 0;
   std::string why_;      // of failing
   FailureReport first_;  // what began the trouble that has not ended yet
   bool in_trouble_ = false;
+  int64_t trouble_since_ns_ = 0;
   uint64_t breaks_ = 0, flushed_ = 0;
   FailureReport counters_;  // only its counters are used
 };

@@ -128,8 +128,11 @@ void State::acknowledge(uint32_t number, uint64_t life) {
   if (pair->sends.empty() || !pair->sends.front().executed) return;
   Message& message = pair->sends.front();
   Pair* const to = destination(*pair);
+  // The first acknowledgement left when the message was carried out, whatever has become of the queue pair
+  // since; after it was lost, somebody has to be there to repeat it.
   const bool answers = to != nullptr && (to->state == IBV_QPS_RTR || to->state == IBV_QPS_RTS);
-  if (!answers || !path_is_open(*pair, *to)) {
+  const bool lost = to != nullptr && !path_is_open(*pair, *to);
+  if (lost || (message.tries > 0 && !answers)) {
     retry(*pair, message);
     return;
   }

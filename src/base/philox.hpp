@@ -17,6 +17,9 @@ enum class Draw : uint32_t {
   shapes = 5,
   graph = 6,
   schedule = 7,
+  compute_time = 8,
+  link_failure = 9,
+  placement = 10,
 };
 
 // Ten rounds on a 128-bit counter under a 64-bit key.

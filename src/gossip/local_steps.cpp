@@ -6,7 +6,7 @@ namespace {
 
 class LocalSteps final : public Schedule {
  public:
-  LocalSteps(std::unique_ptr<Schedule> inner, int k) : inner_(std::move(inner)), k_(k) {}
+  LocalSteps(std::shared_ptr<const Schedule> inner, int k) : inner_(std::move(inner)), k_(k) {}
 
   std::string name() const override { return inner_->name() + ", every " + std::to_string(k_) + " steps"; }
   int workers() const override { return inner_->workers(); }
@@ -40,13 +40,13 @@ class LocalSteps final : public Schedule {
  private:
   bool talks(Step step) const { return step % k_ == k_ - 1; }
 
-  std::unique_ptr<Schedule> inner_;
+  std::shared_ptr<const Schedule> inner_;
   int k_;
 };
 
 }  // namespace
 
-std::unique_ptr<Schedule> with_local_steps(std::unique_ptr<Schedule> inner, int k) {
+std::unique_ptr<Schedule> with_local_steps(std::shared_ptr<const Schedule> inner, int k) {
   return std::make_unique<LocalSteps>(std::move(inner), k);
 }
 

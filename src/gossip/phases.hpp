@@ -70,6 +70,6 @@ class PhaseSchedule final : public Schedule {
 };
 
 // Talks at every k-th step only (steps k-1, 2k-1, ...), and then does the inner schedule's next step. k >= 2.
-std::unique_ptr<Schedule> with_local_steps(std::unique_ptr<Schedule> inner, int k);
+std::unique_ptr<Schedule> with_local_steps(std::shared_ptr<const Schedule> inner, int k);
 
 }  // namespace alder::gossip

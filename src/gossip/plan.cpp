@@ -89,13 +89,14 @@ void add_traffic(const Schedule& schedule, const MatchaPlan* matcha, PlanReport&
 
 PlanReport make_plan(const PlanOptions& options) {
   if (options.parameters < 0) usage_error("--parameters {}: a model has at least 0", options.parameters);
+  const int local_steps = options.schedule.local_steps;
+  if (local_steps < 1) usage_error("--local-steps {}: there must be at least 1", local_steps);
   ScheduleOptions without_local_steps = options.schedule;
   without_local_steps.local_steps = 1;
-  auto schedule = make_schedule(without_local_steps);
-  std::optional<MatchaPlan> matcha;
-  if (const MatchaPlan* plan = matcha_plan(*schedule)) matcha = *plan;
-  if (options.schedule.local_steps > 1)
-    schedule = with_local_steps(std::move(schedule), options.schedule.local_steps);
+  const std::shared_ptr<const Schedule> exchanging = make_schedule(without_local_steps);
+  const MatchaPlan* plan = matcha_plan(*exchanging);
+  const std::shared_ptr<const Schedule> schedule =
+      local_steps > 1 ? with_local_steps(exchanging, local_steps) : exchanging;
 
   PlanReport report{.options = options, .random = schedule->random(), .schedule = schedule->name()};
   const Graph all = schedule->union_graph();
@@ -103,7 +104,6 @@ PlanReport make_plan(const PlanOptions& options) {
   report.degree = degree_range(all);
   if (!connected(all)) report.parts = describe_components(all);
   const std::vector<Graph> graphs = schedule->phases();
-  const MatchaPlan* plan = matcha ? &*matcha : nullptr;
   for (int phase = 0; phase < static_cast<int>(graphs.size()); ++phase) {
     if (phase < kListedPhases) report.phases.push_back(phase_figures(graphs[phase]));
     SelfWeight smallest = smallest_self_weight(*schedule, plan, graphs[phase], phase);
@@ -122,6 +122,7 @@ PlanReport make_plan(const PlanOptions& options) {
   add_traffic(*schedule, plan, report);
   report.warnings = schedule->warnings();
   report.hash = schedule->hash();
+  report.exchanging = exchanging;
   return report;
 }
 

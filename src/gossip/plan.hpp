@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -69,6 +70,7 @@ struct PlanReport {
   std::optional<double> all_reduce_bytes;  // ring all-reduce: 2 (m - 1) / m models per worker and step
   std::vector<std::string> warnings;
   uint64_t hash = 0;
+  std::shared_ptr<const Schedule> exchanging;  // the schedule without its local steps
 };
 
 // UsageError as make_schedule. Time and memory grow with the number of edges: nothing dense above

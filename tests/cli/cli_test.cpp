@@ -55,7 +55,7 @@ int lines(const std::string& text) {
 
 TEST_F(Command, HelpOfEverySubcommandShowsDefaults) {
   EXPECT_EQ(alder("--help").code, 0);
-  for (const char* name : {"train", "eval", "plan", "step", "report"}) {
+  for (const char* name : {"train", "eval", "plan", "step", "report", "doctor"}) {
     const Outcome outcome = alder(std::string(name) + " --help");
     EXPECT_EQ(outcome.code, 0) << name;
     EXPECT_NE(outcome.out.find("--config"), std::string::npos) << name;
@@ -102,8 +102,29 @@ INSTANTIATE_TEST_SUITE_P(
                     Bad{"no_checkpoint", "eval --checkpoint @/none", 2, "none"},
                     Bad{"no_run", "report @/none", 1, "none"},
                     Bad{"plan_graph", "plan --workers 8 --graph rin", 2, "ring"},
+                    Bad{"doctor_model", "doctor --model resnet-21", 2, "resnet-20"},
+                    Bad{"doctor_device", "doctor --device gpu", 2, "cpu or cuda"},
+                    Bad{"doctor_gid", "doctor --gid eth2", 2, "10.1.0.0/16"},
+                    Bad{"doctor_gid_index", "doctor --gid-index 256", 2, "from -1 to 255"},
+                    Bad{"doctor_port", "doctor --rdma-devices mlx5_0:x", 2, "mlx5_0:x"},
                     Bad{"no_config", "plan --config @/none.toml", 1, "none.toml"}),
     [](const auto& instance) { return std::string(instance.param.name); });
+
+// What a machine is like is not known here; what the command says of it has to fit together.
+TEST_F(Command, DoctorsExitCodeIsThatOfItsWorstLevelAndJsonIsAllItPrints) {
+  const Outcome outcome = alder("doctor --json");
+  const auto report = nlohmann::json::parse(outcome.out);
+  const std::string worst = report.at("worst");
+  EXPECT_EQ(outcome.code, worst == "fail" ? 4 : worst == "warn" ? 3 : 0);
+  EXPECT_EQ(outcome.err, "");
+  for (const auto& check : report.at("checks")) {
+    const bool troubled = check.at("level") == "warn" || check.at("level") == "fail";
+    EXPECT_TRUE(!troubled || check.at("remedy") != "") << check;
+  }
+  const Outcome text = alder("doctor");
+  EXPECT_EQ(text.code, outcome.code);
+  EXPECT_NE(text.out.find("memlock"), std::string::npos);
+}
 
 TEST_F(Command, TrainEvalAndReportWorkTogether) {
   const Outcome trained = alder(small_run("run") + "--json");

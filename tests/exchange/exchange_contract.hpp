@@ -25,6 +25,8 @@ namespace alder {
 struct ExchangeCase {
   std::string name;
   std::function<std::unique_ptr<Exchange>(int workers, std::vector<std::size_t> buckets)> make;
+  // Why it cannot run here; empty: it can.
+  std::function<std::string()> available = [] { return std::string(); };
   // Readers have copies: a source is released when it has been sent, whether it was read or not.
   bool copies = false;
 };
@@ -37,6 +39,9 @@ inline std::string case_name(const testing::TestParamInfo<ExchangeCase>& info) {
 
 class ExchangeContract : public testing::TestWithParam<ExchangeCase> {
  protected:
+  void SetUp() override {
+    if (const std::string why_not = GetParam().available(); !why_not.empty()) GTEST_SKIP() << why_not;
+  }
   // Far beyond what any transport needs; only a hanging test reaches it.
   static Deadline soon() { return std::chrono::steady_clock::now() + std::chrono::seconds(60); }
   static Deadline passed() { return Deadline{}; }

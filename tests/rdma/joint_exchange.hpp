@@ -43,8 +43,8 @@ class JointExchange final : public Exchange {
   std::shared_ptr<fabric::Fabric> fabric_;
   std::unique_ptr<LocalMeeting> meeting_;
   std::vector<std::unique_ptr<Rendezvous>> rendezvous_;
+  std::vector<std::unique_ptr<StagedEndpoint>> endpoints_;  // own what is published, so they go last
   std::vector<std::unique_ptr<VerbsExchange>> exchanges_;
-  std::vector<std::unique_ptr<StagedEndpoint>> endpoints_;
 };
 
 }  // namespace alder::rdma
