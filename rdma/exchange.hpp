@@ -41,6 +41,9 @@ class LinkMaker {
   virtual void connect(const EdgePlan& edge, Link& link) = 0;
   // What is published from. Source::region counts these, over all calls.
   virtual void attach(std::span<const Region> sources) = 0;
+  // Becomes readable when something arrives on a link that is armed (Link::arm); read until empty by whoever
+  // slept. -1: nothing tells.
+  virtual int wake_fd() const { return -1; }
 };
 
 struct ExchangePlan {

@@ -73,6 +73,8 @@ class Link {
   // Whether an arrival wakes a progress thread that sleeps on its network card; if not, it must not sleep
   // long.
   virtual bool wakes() const { return true; }
+  // Before the last look of a progress thread that goes to sleep: from now on an arrival wakes it.
+  virtual void arm() {}
   // "worker 3 (hosta mlx5_0:1, GID fe80::1, QPs 0x11 0x12) - worker 7 (...)", for messages.
   virtual std::string ends() const = 0;
   // What broke it last, in one sentence; empty if nothing did.

@@ -3,9 +3,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/socket.h>
 
 #include <array>
 #include <chrono>
+#include <cstddef>
 #include <utility>
 
 namespace alder::rdma {
@@ -24,6 +26,13 @@ void pin(const std::vector<int>& cpus) {
     if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET(static_cast<std::size_t>(cpu), &set);
   }
   if (CPU_COUNT(&set) > 0) pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+// What wakes us says nothing else.
+void drain(int fd) {
+  std::array<std::byte, 64> ignored;
+  while (recv(fd, ignored.data(), ignored.size(), MSG_DONTWAIT) >= 0) {
+  }
 }
 
 }  // namespace
@@ -60,15 +69,17 @@ void ProgressThread::sleep() {
     std::this_thread::sleep_for(kNap);
     return;
   }
-  Nic& nic = *rail_.nic();
+  Nic* nic = rail_.nic();
   Wakeup& wakeup = rail_.wakeup();
   wakeup.prepare();
   // Whatever came before the card was armed and the trainer was told has to be found by this last look.
-  if (nic.arm() && !rail_.step(time_.now_ns()) && !stop_.load()) {
-    std::array<pollfd, 3> descriptors = {{{.fd = wakeup.fd(), .events = POLLIN, .revents = 0},
-                                          {.fd = nic.completion_fd(), .events = POLLIN, .revents = 0},
-                                          {.fd = nic.event_fd(), .events = POLLIN, .revents = 0}}};
-    poll(descriptors.data(), descriptors.size(), kSleepMs);
+  if (rail_.arm() && !rail_.step(time_.now_ns()) && !stop_.load()) {
+    const auto watch = [](int fd) { return pollfd{.fd = fd, .events = POLLIN, .revents = 0}; };
+    std::array<pollfd, 4> descriptors = {watch(wakeup.fd()), watch(rail_.wake_fd()),
+                                         watch(nic != nullptr ? nic->completion_fd() : -1),
+                                         watch(nic != nullptr ? nic->event_fd() : -1)};
+    if (poll(descriptors.data(), descriptors.size(), kSleepMs) > 0 && descriptors[1].revents != 0)
+      drain(rail_.wake_fd());
   }
   wakeup.finish();
 }

@@ -68,8 +68,13 @@ bool Rail::step(int64_t now_ns) {
 
 bool Rail::can_sleep() const {
   if (!gated_.empty() || !backlog_.empty()) return false;
-  return nic_ != nullptr &&
+  return (nic_ != nullptr || wake_fd_ >= 0) &&
          std::ranges::all_of(edges_, [](const auto& edge) { return edge == nullptr || edge->wakes(); });
+}
+
+bool Rail::arm() {
+  for_each_edge([](Edge& edge) { edge.link().arm(); });
+  return nic_ == nullptr || nic_->arm();
 }
 
 void Rail::obey(const Order& order, int64_t now_ns) {

@@ -41,8 +41,13 @@ class Rail final : public EdgeListener {
 
   // Does everything that can be done now; whether there was anything.
   bool step(int64_t now_ns);
-  // Whether what wakes a thread that sleeps on the device's descriptors is all that can happen.
+  // Whether what wakes a thread that sleeps on the device's descriptors, and on that of other links, is all
+  // that can happen.
   bool can_sleep() const;
+  // Before the last look of a thread that goes to sleep; false: look again first.
+  bool arm();
+  void set_wake_fd(int fd) { wake_fd_ = fd; }
+  int wake_fd() const { return wake_fd_; }
 
   // The trainer's side. order(): false when the ring is full, which only a progress thread that has stopped
   // can bring about.
@@ -82,6 +87,7 @@ class Rail final : public EdgeListener {
   std::vector<std::unique_ptr<Edge>> edges_;
 
   uint32_t index_;
+  int wake_fd_ = -1;  // of links that are not the device's
   Bell& bell_;
   Wakeup wakeup_;
   Ring<Order> orders_;

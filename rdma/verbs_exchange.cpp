@@ -125,6 +125,7 @@ void VerbsExchange::make_rails() {
     }
     Rail& rail = rails_.emplace_back(r, std::move(nic), capacity, bell_);
     rail.set_flusher(std::move(flusher));
+    if (r == 0 && link_maker_ != nullptr) rail.set_wake_fd(link_maker_->wake_fd());
     rail_pointers_.push_back(&rail);
   }
 }

@@ -129,6 +129,8 @@ class Exchange {
   virtual void mark_failed(Rank local_rank) = 0;
   // What befell the local workers' edges since the last call. From any thread.
   virtual std::vector<EdgeNotice> take_notices() { return {}; }
+  // What was chosen and why, since the last call: lines for a person.
+  virtual std::vector<std::string> take_remarks() { return {}; }
   virtual std::string description() const = 0;
 };
 

@@ -39,7 +39,7 @@ std::optional<Launcher> find_launcher(const Environment& environment) {
   }
   if (in_slurm_step(environment)) {
     const char* size = environment("SLURM_STEP_NUM_TASKS");
-    return Launcher{"srun (Slurm)", pmix, number(size != nullptr ? size : environment("SLURM_NTASKS"))};
+    return Launcher{std::string(kSrun), pmix, number(size != nullptr ? size : environment("SLURM_NTASKS"))};
   }
   if (pmix) return Launcher{"a PMIx launcher", true, std::nullopt};
   if (environment("PMI_RANK") != nullptr)
@@ -53,7 +53,7 @@ std::optional<Launcher> find_launcher(const Environment& environment) {
 std::string explain_missing_launcher(const Environment& environment, std::string_view option) {
   const auto launcher = find_launcher(environment);
   std::string found = "found neither";
-  if (launcher && launcher->name == "srun (Slurm)") {
+  if (launcher && launcher->name == kSrun) {
     found = "srun started this process without PMIx: add --mpi=pmix";
   } else if (launcher) {
     found = fmt::format("{} started this process, but offers no PMIx", launcher->name);

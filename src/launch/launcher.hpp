@@ -12,8 +12,10 @@ namespace alder {
 using Environment = std::function<const char*(const char* name)>;
 Environment process_environment();
 
+inline constexpr std::string_view kSrun = "srun (Slurm)";
+
 struct Launcher {
-  std::string name;         // "mpirun (Open MPI)"
+  std::string name;         // "mpirun (Open MPI)", kSrun, ...
   bool pmix = false;        // a PMIx server waits for this process
   std::optional<int> size;  // processes, where the launcher says so
 };

@@ -120,6 +120,7 @@ class Connected final : public PmixRendezvous {
   void fence(milliseconds deadline) override;
   std::vector<std::byte> get(Rank rank, std::string_view key, milliseconds deadline) override;
   std::vector<Rank> take_failures() override;
+  void wired_up(milliseconds deadline) override;
   void leave() override;
 
  private:
@@ -308,6 +309,11 @@ std::vector<Rank> Connected::take_failures() {
                                 record.ended.end());
   told_ = record.ended.size();
   return fresh;
+}
+
+void Connected::wired_up(milliseconds deadline) {
+  fence(deadline);
+  if (launcher_.name == kSrun) leave();
 }
 
 void Connected::leave() {

@@ -16,10 +16,11 @@ class PmixRendezvous : public Rendezvous {
   // The process is connected to its launcher; its rank is claimed on this node (rank_claim.hpp).
   virtual std::string job() const = 0;          // the launcher's name for it, unique on this cluster
   virtual std::vector<Rank> local_ranks() = 0;  // of this node, this rank included; sorted
-  // Parts with the launcher: no more put, fence or get. After that the process may end by itself without
-  // the launcher taking the job down where it would (Slurm's PMIx plugin cancels the step of a client that is
-  // lost). Collective in effect: call it when the others need nothing more from here.
-  virtual void leave() = 0;
+  // All ranks come here when nobody needs anything more: no put, fence or get afterwards. Parts with
+  // launchers that would take the whole job down with one process (Slurm's PMIx plugin cancels the step of a
+  // client that is lost); with the others it stays connected, to hear of processes that end.
+  virtual void wired_up(std::chrono::milliseconds deadline) = 0;
+  virtual void leave() = 0;  // this process alone; the end does it too
 };
 
 // Connects to the launcher. Throws UsageError when there is none, when it does not speak PMIx (launcher.hpp:

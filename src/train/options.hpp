@@ -78,6 +78,7 @@ struct TrainOptions {
 
   // With one worker a process:
   std::size_t bucket_bytes = std::size_t{8} << 20;  // of a model, exchanged one by one
+  std::size_t least_buckets = 1;                    // however small it is
   std::string control_interface;                    // of the leader; empty: any
   double connect_seconds = 60;                      // until all processes have met
   double silence_seconds = 10;                      // without a sign of life: lost

@@ -2,8 +2,11 @@
 
 #include <sched.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <map>
+#include <stdexcept>
 
 #include "base/error.hpp"
 
@@ -76,6 +79,10 @@ void check_options(const TrainOptions& options) {
     const std::vector<std::string> known{"cpu", "cuda"};
     throw UsageError(unknown_name("device", options.device, known));
   }
+  if (options.exchange != "local" && options.exchange != "none" && options.exchange != "verbs") {
+    const std::vector<std::string> known{"local", "none", "verbs"};
+    throw UsageError(unknown_name("exchange", options.exchange, known));
+  }
   if (options.out.empty()) usage_error("--out: give a folder for the run's files");
 }
 
@@ -124,7 +131,7 @@ std::vector<std::vector<int64_t>> make_shards(const TrainOptions& options, const
 Buckets make_buckets(const TrainOptions& options, std::size_t elements) {
   if (options.exchange != "verbs") return {elements};
   const std::size_t most = std::max<std::size_t>(1, options.bucket_bytes / sizeof(float));
-  const std::size_t count = (elements + most - 1) / most;
+  const std::size_t count = std::max(options.least_buckets, (elements + most - 1) / most);
   // Equal parts, and each a whole number of cache lines, so that none is a small rest.
   constexpr std::size_t kGrain = 32;
   Buckets buckets;
@@ -137,17 +144,30 @@ Buckets make_buckets(const TrainOptions& options, std::size_t elements) {
   return buckets;
 }
 
+std::vector<Neighbour> neighbours_of(const gossip::Schedule& schedule, Rank worker) {
+  std::map<Rank, Neighbour> found;
+  const auto phases = static_cast<int>(schedule.phases().size());
+  for (int phase = 0; phase < phases; ++phase) {
+    for (const gossip::Arc& arc : schedule.arcs(phase)) {
+      if (arc.to == worker) found[arc.from].is_heard = true;
+      if (arc.from == worker) found[arc.to].hears_us = true;
+    }
+  }
+  std::vector<Neighbour> neighbours;
+  for (auto& [rank, neighbour] : found) {
+    neighbour.rank = rank;
+    neighbours.push_back(neighbour);
+  }
+  return neighbours;
+}
+
 std::unique_ptr<Exchange> make_exchange(const TrainOptions& options, const ExchangeParts& parts) {
   if (options.exchange == "none") {
     return parts.rendezvous == nullptr ? make_no_exchange(options.workers, parts.buckets)
                                        : make_no_exchange(options.workers, parts.rendezvous->rank());
   }
   if (options.exchange == "local") return make_local_exchange(options.workers, parts.buckets);
-  if (options.exchange == "verbs") {
-    usage_error("--exchange verbs: this build of alder has no verbs exchange; use --exchange local");
-  }
-  const std::vector<std::string> known{"local", "none", "verbs"};
-  throw UsageError(unknown_name("exchange", options.exchange, known));
+  throw std::logic_error("exchange '" + options.exchange + "' is made elsewhere");
 }
 
 int available_threads() {

@@ -1,6 +1,7 @@
 // From options to the parts of a run; every refusal is one line that names the option.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -28,14 +29,24 @@ std::vector<std::vector<int64_t>> make_shards(const TrainOptions& options, const
 // One whole model for exchanges that copy nothing; for the others parts of about --bucket-mib.
 Buckets make_buckets(const TrainOptions& options, std::size_t elements);
 
+// Whom a worker has to do with at some step of a schedule.
+struct Neighbour {
+  Rank rank = 0;
+  bool hears_us = false, is_heard = false;
+  friend bool operator==(const Neighbour&, const Neighbour&) = default;
+};
+std::vector<Neighbour> neighbours_of(const gossip::Schedule& schedule, Rank worker);  // sorted by rank
+
 // What an exchange is made from.
 struct ExchangeParts {
   Buckets buckets;
-  const gossip::Schedule* schedule = nullptr;
-  const gossip::Recipe* recipe = nullptr;
-  Step first_step = 0;               // that will be taken
+  std::vector<Neighbour> neighbours;  // with one worker a process: of that worker
+  uint64_t graph_hash = 0, configuration_hash = 0;
+  Generation first_generation{};     // of the first step that will be taken
   Rendezvous* rendezvous = nullptr;  // null: all workers live here
 };
+using ExchangeMaker = std::function<std::unique_ptr<Exchange>(const ExchangeParts&)>;
+// `local` and `none`.
 std::unique_ptr<Exchange> make_exchange(const TrainOptions& options, const ExchangeParts& parts);
 
 // Threads that this process may run on (its CPU affinity).

@@ -161,7 +161,6 @@ Team::Records StarMember::gather(std::vector<Json> mine) {
   flush_reports();
   if (!leads()) {
     star_.send(0, FrameKind::record, call, pack_record(mine.front()));
-    check_ended();
     return {};
   }
   Records records(static_cast<std::size_t>(workers()));
@@ -230,10 +229,8 @@ void StarMember::check_ended() const {
 }
 
 bool StarMember::may_start(Step step) {
-  // The leader may be through with the run already when we come to hear that we are to stop.
-  const bool begins = gate_.pass(step, Clock::now() + kVerdictTime, [this] { check_ended(); });
-  if (begins) check_ended();
-  return begins;
+  check_ended();
+  return gate_.pass(step, Clock::now() + kVerdictTime, [this] { check_ended(); });
 }
 
 double StarMember::smoothed_loss() const {

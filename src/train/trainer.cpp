@@ -30,6 +30,11 @@ Step whole_batches(const data::Dataset& dataset, const TrainOptions& options) {
   return dataset.train.count() / (static_cast<int64_t>(options.workers) * options.batch);
 }
 
+// What two processes compare in a number.
+uint64_t hash_of(const std::vector<Fact>& facts) {
+  return std::stoull(sha256(pack(facts)).substr(0, 16), nullptr, 16);
+}
+
 }  // namespace
 
 Trainer::Trainer(TrainOptions options, Progress& progress, const std::atomic<bool>& stop, JobPlace place)
@@ -130,17 +135,20 @@ void Trainer::prepare_folder() {
 
 void Trainer::connect() {
   const Network& network = workers_.front()->engine().network();
-  const Buckets buckets = make_buckets(options_, network.elements);
-  exchange_ = place_.make_exchange ? place_.make_exchange(buckets)
-                                   : make_exchange(options_, {.buckets = buckets,
-                                                              .schedule = schedule_.get(),
-                                                              .recipe = recipe_.get(),
-                                                              .first_step = first_step_,
-                                                              .rendezvous = watched_.get()});
+  ExchangeParts parts{.buckets = make_buckets(options_, network.elements),
+                      .neighbours = {},
+                      .graph_hash = schedule_->hash(),
+                      .configuration_hash = hash_of(facts()),
+                      .first_generation = Generation(static_cast<uint64_t>(first_step_) *
+                                                     static_cast<uint64_t>(recipe_->exchanges_per_step())),
+                      .rendezvous = watched_.get()};
+  if (watched_) parts.neighbours = neighbours_of(*schedule_, watched_->rank());
+  exchange_ = place_.make_exchange ? place_.make_exchange(parts) : make_exchange(options_, parts);
   for (const auto& worker : workers_) {
     exchange_->attach(worker->rank(), worker->published_memory());
-    worker->connect(exchange_->endpoint(worker->rank()), buckets);
+    worker->connect(exchange_->endpoint(worker->rank()), parts.buckets);
   }
+  if (place_.wired_up) place_.wired_up();
 }
 
 void Trainer::initialise_models() {
@@ -225,11 +233,28 @@ void Trainer::introduce() {
   if (place_.rendezvous != nullptr) {
     say(fmt::format("{} processes by {}; {}", options_.workers, place_.rendezvous->description(),
                     exchange_->description()));
+    report_remarks();
   }
   for (const std::string& warning : schedule_->warnings()) say("warning: " + warning);
   for (const std::string& warning : gossip::leader_warnings(*schedule_, options_.leaders))
     say("warning: " + warning);
   if (first_step_ > 0) say(fmt::format("resumed after step {} of {}", first_step_, total_steps_));
+}
+
+// What the exchange of each process chose: all of it is recorded, the leader's own and all warnings are said.
+void Trainer::report_remarks() {
+  const Team::Records remarks = team_->gather({Json(exchange_->take_remarks())});
+  for (std::size_t rank = 0; rank < remarks.size(); ++rank) {
+    if (!remarks[rank]) continue;
+    for (const std::string text : *remarks[rank]) {
+      const std::string line = fmt::format("worker {}: {}", rank, text);
+      if (rank == 0 || text.starts_with("warning")) {
+        say(line);
+      } else {
+        log_->event(state_.step, line);
+      }
+    }
+  }
 }
 
 Json Trainer::train() {

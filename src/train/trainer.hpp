@@ -19,6 +19,7 @@
 #include "train/options.hpp"
 #include "train/progress.hpp"
 #include "train/row_log.hpp"
+#include "train/setup.hpp"
 #include "train/team.hpp"
 #include "train/worker.hpp"
 
@@ -28,8 +29,10 @@ namespace alder::train {
 // workers live here.
 struct JobPlace {
   Rendezvous* rendezvous = nullptr;  // outlives the trainer
-  // In place of what the options say.
-  std::function<std::unique_ptr<Exchange>(const Buckets&)> make_exchange;
+  // In place of make_exchange (setup.hpp), for exchanges that this room does not know.
+  ExchangeMaker make_exchange;
+  // Called when all that goes through the rendezvous has gone through it.
+  std::function<void()> wired_up;
 };
 
 class Trainer {
@@ -55,6 +58,7 @@ class Trainer {
   void initialise_models();
   Identity identity() const;
   std::vector<Fact> facts() const;
+  void report_remarks();
   void say(const std::string& text);
   void introduce();
   void record_end(const std::string& text);

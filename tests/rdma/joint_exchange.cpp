@@ -16,12 +16,15 @@ std::vector<EdgePlan> edges_to_all(Rank rank, int workers) {
 }
 
 JointExchange::JointExchange(const std::vector<Access>& access, std::vector<std::size_t> buckets,
-                             const Tuning& tuning, std::shared_ptr<fabric::Fabric> fabric)
-    : fabric_(std::move(fabric)), meeting_(std::make_unique<LocalMeeting>(static_cast<int>(access.size()))) {
+                             const Tuning& tuning, std::shared_ptr<fabric::Fabric> fabric,
+                             const NodeSeam& node)
+    : fabric_(std::move(fabric)),
+      meeting_(std::make_unique<LocalMeeting>(static_cast<int>(access.size()), node.hosts)) {
   const auto workers = static_cast<int>(access.size());
   for (Rank rank = 0; rank < workers; ++rank) {
     const Access& one = access[static_cast<std::size_t>(rank)];
     rendezvous_.push_back(meeting_->join(rank));
+    link_makers_.push_back(node.links ? node.links(*rendezvous_.back()) : nullptr);
     exchanges_.push_back(std::make_unique<VerbsExchange>(*one.verbs, *rendezvous_.back(),
                                                          ExchangePlan{.workers = workers,
                                                                       .rank = rank,
@@ -29,7 +32,7 @@ JointExchange::JointExchange(const std::vector<Access>& access, std::vector<std:
                                                                       .buckets = buckets,
                                                                       .paths = one.paths,
                                                                       .tuning = tuning},
-                                                         ExchangeSeams{}));
+                                                         ExchangeSeams{.links = link_makers_.back().get()}));
   }
   for (const auto& exchange : exchanges_) exchange->connect();
   for (const auto& exchange : exchanges_) exchange->start();

@@ -2,6 +2,7 @@
 // fabric in real time, or real devices.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,6 +19,12 @@ struct Access {
   std::vector<Path> paths;
 };
 
+// Links of another kind, and who shares a host with whom.
+struct NodeSeam {
+  std::function<std::unique_ptr<LinkMaker>(Rendezvous&)> links;
+  std::vector<std::string> hosts;  // by rank; empty: all on one
+};
+
 // Everybody is everybody's neighbour.
 std::vector<EdgePlan> edges_to_all(Rank rank, int workers);
 
@@ -25,7 +32,7 @@ class JointExchange final : public Exchange {
  public:
   // One access a worker. `fabric`: watches the slots, and is kept with the exchange; may be null.
   JointExchange(const std::vector<Access>& access, std::vector<std::size_t> buckets, const Tuning& tuning,
-                std::shared_ptr<fabric::Fabric> fabric);
+                std::shared_ptr<fabric::Fabric> fabric, const NodeSeam& node = {});
 
   int workers() const override { return static_cast<int>(exchanges_.size()); }
   std::vector<Rank> local() const override;
@@ -43,6 +50,7 @@ class JointExchange final : public Exchange {
   std::shared_ptr<fabric::Fabric> fabric_;
   std::unique_ptr<LocalMeeting> meeting_;
   std::vector<std::unique_ptr<Rendezvous>> rendezvous_;
+  std::vector<std::unique_ptr<LinkMaker>> link_makers_;     // by rank; null: verbs for all edges
   std::vector<std::unique_ptr<StagedEndpoint>> endpoints_;  // own what is published, so they go last
   std::vector<std::unique_ptr<VerbsExchange>> exchanges_;
 };

@@ -1,6 +1,8 @@
 // alder train
 #include <fmt/format.h>
 
+#include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 
@@ -12,6 +14,7 @@
 #include "report/report.hpp"
 #include "train/job.hpp"
 #include "train/trainer.hpp"
+#include "verbs.hpp"
 
 namespace alder::tools {
 namespace {
@@ -26,6 +29,7 @@ struct Words {
   double anneal_until = -1;
   int leader_every = 1;
   bool neighbours_only = false, no_augment = false, no_verify = false, json = false;
+  VerbsOptions verbs;
 };
 
 template <typename Value>
@@ -89,7 +93,9 @@ void add_topology(CLI::App& command, train::TrainOptions& options, Words& words)
   command.add_option("--algorithm", words.algorithm, "al-dsgd, d-psgd, all-reduce, released-alternation")
       ->group(group);
   command.add_option("--order", words.order, "combine-while-adapt, adapt-then-combine, paper")->group(group);
-  command.add_option("--exchange", options.exchange, "local (all workers in this process), verbs, none")
+  command
+      .add_option("--exchange", options.exchange,
+                  "local (all workers in this process), verbs (one worker per process), none")
       ->group(group);
 }
 
@@ -204,6 +210,39 @@ void add_running(CLI::App& command, train::TrainOptions& options, Words& words) 
       ->group(group);
 }
 
+// What one worker a process needs besides its exchange.
+void add_job(CLI::App& command, train::TrainOptions& options) {
+  const char* group = "One process per worker";
+  command
+      .add_option("--control-interface", options.control_interface,
+                  "Interface by which worker 0 is reached; empty: any")
+      ->group(group);
+  command
+      .add_option("--connect-wait", options.connect_seconds,
+                  "Seconds until all processes have found each other")
+      ->group(group);
+  command
+      .add_option("--silence", options.silence_seconds,
+                  "Seconds without a sign of life on the control plane after which a process counts as lost")
+      ->group(group);
+  command
+      .add_option("--epoch-wait", options.epoch_wait_seconds,
+                  "Seconds that a process may keep the others waiting at the end of an epoch")
+      ->group(group);
+}
+
+// Where this process stands in its job, if it was started in one.
+train::JobPlace place_of(PmixRendezvous* job, const train::TrainOptions& options, const VerbsOptions& verbs) {
+  if (job == nullptr) return {};
+  train::JobPlace place{.rendezvous = job, .make_exchange = {}, .wired_up = {}};
+  if (options.exchange == "verbs") {
+    place.make_exchange = [&verbs](const train::ExchangeParts& parts) { return verbs.make(parts); };
+  }
+  const std::chrono::milliseconds deadline(std::llround(options.connect_seconds * 1000));
+  place.wired_up = [job, deadline] { job->wired_up(deadline); };
+  return place;
+}
+
 }  // namespace
 
 void add_train(CLI::App& app, const Context& context) {
@@ -217,15 +256,18 @@ void add_train(CLI::App& app, const Context& context) {
   add_topology(*command, *options, *words);
   add_leaders(*command, *options, *words);
   add_running(*command, *options, *words);
+  add_job(*command, *options);
+  words->verbs.add_to(*command);
   command->callback([command, options, words, &context] {
     fill(*options, *words);
+    words->verbs.check(*options);
     train::Progress progress(choose<train::ProgressStyle>("--progress", words->progress,
                                                           {{"auto", train::ProgressStyle::automatic},
                                                            {"plain", train::ProgressStyle::plain},
                                                            {"none", train::ProgressStyle::none}}));
     const auto job = train::find_job(*options, process_environment());
     if (job && command->get_option("--workers")->count() == 0) options->workers = job->size();
-    train::Trainer trainer(*options, progress, *context.stop, {.rendezvous = job.get()});
+    train::Trainer trainer(*options, progress, *context.stop, place_of(job.get(), *options, words->verbs));
     if (trainer.leads()) {
       write_atomically(options->out / "config.json",
                        effective_config(*command, context.command_line).dump(2) + "\n");
