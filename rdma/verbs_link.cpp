@@ -129,11 +129,6 @@ void VerbsLink::leave(const std::string& cause, const std::string& likely) {
   ++breaks_;
   retire();
   nic_.look_at_port();
-  // Connections that nobody answers are used up no faster than the grace lasts.
-  if (!was_up && !connections_.empty()) {
-    const int64_t left = last_heard_ns_ + std::chrono::nanoseconds(plan_.tuning->grace).count() - now_ns_;
-    not_before_ns_ = now_ns_ + std::max<int64_t>(left, 0) / static_cast<int64_t>(connections_.size() + 1);
-  }
   state_ = State::waiting;
   if (was_up) events_.on_down();
   if (connections_.empty()) {
@@ -303,6 +298,12 @@ void VerbsLink::on_error(Lane& lane, const Completion& completion, bool receivin
     what = oldest == nullptr
                ? "a write"
                : fmt::format("the write of bucket {} of generation {}", oldest->bucket, oldest->generation);
+  }
+  // Connections that nobody answers are used up no faster than the grace lasts.
+  const bool unanswered = completion.status == IBV_WC_RETRY_EXC_ERR && state_ != State::up;
+  if (unanswered && connections_.size() > 1) {
+    const int64_t left = last_heard_ns_ + std::chrono::nanoseconds(plan_.tuning->grace).count() - now_ns_;
+    not_before_ns_ = now_ns_ + std::max<int64_t>(left, 0) / static_cast<int64_t>(connections_.size());
   }
   leave(fmt::format("{} on queue pair {:#x} of {} {}", what, lane.number(), name_of(nic_.path()),
                     status_text(completion.status, completion.vendor_error)),
