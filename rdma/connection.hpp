@@ -32,6 +32,9 @@ class Connection {
   void connect(const ConnectionAddress& remote, const RailAddress& rail, const Tuning& tuning);
   bool connected() const { return connected_; }
   const ConnectionAddress& remote() const { return remote_; }
+  // Its hellos are exchanged: the neighbour may send data over it.
+  void set_greeted() { greeted_ = true; }
+  bool greeted() const { return greeted_; }
 
   Lane& control() { return *control_; }
   Lane& data(uint32_t index) { return *data_[index]; }
@@ -59,7 +62,7 @@ class Connection {
   std::unique_ptr<Lane> control_;
   std::vector<std::unique_ptr<Lane>> data_;
   ConnectionAddress remote_;
-  bool connected_ = false;
+  bool connected_ = false, greeted_ = false;
 };
 
 // Completions that a connection can have outstanding at once: the share of a completion queue.

@@ -16,8 +16,9 @@ namespace {
 constexpr int64_t kLookEveryNs = 100'000'000;
 // An order ring is full for longer only if its progress thread has stopped.
 constexpr int64_t kOrderLimitNs = 5'000'000'000;
-// Two generations of an edge further apart than this could not be told from each other by their low 16 bits.
-constexpr uint64_t kLongestGap = 1 << 15;
+// The receiver knows a generation by its low 16 bits and by the last one it has given back, which may be two
+// before it; both gaps together have to stay below half of what 16 bits tell apart.
+constexpr uint64_t kLongestGap = 1 << 14;
 
 }  // namespace
 

@@ -60,7 +60,11 @@ class VerbsEndpoint final : public SignalledEndpoint {
   // From any thread.
   void worker_failed();
   Generation last_opened() const { return Generation(last_opened_.load(std::memory_order_relaxed)); }
-  // Whether the edge to this neighbour is over, as far as this thread has heard. For tests.
+  // Where a neighbour writes to. For tests, like what follows.
+  const float* slots_of(Rank neighbour) const {
+    return reinterpret_cast<const float*>(neighbours_[edge_to(neighbour)].slots);
+  }
+  // Whether the edge to this neighbour is over, as far as this thread has heard.
   bool edge_over(Rank neighbour);
 
  private:

@@ -18,8 +18,8 @@ Flusher::Flusher(Nic& nic, Registrar& registrar, const Region& target, const Tun
   lane_->connect({.address = lane_->address(), .lid = path.lid, .gid = path.gid, .mtu = path.mtu}, tuning);
 }
 
-void Flusher::request(FlushWaiter& waiter, uint64_t epoch, uint16_t tag, uint32_t bucket) {
-  waiting_.push_back({&waiter, epoch, tag, bucket});
+void Flusher::request(FlushWaiter& waiter, uint16_t tag, uint32_t bucket) {
+  waiting_.push_back({&waiter, tag, bucket});
   if (reading_.empty()) read();
 }
 
@@ -52,7 +52,7 @@ void Flusher::on_sent(Lane&, uint64_t) {
   std::vector<Request> done;
   std::swap(done, reading_);
   for (const Request& request : done) {
-    if (request.waiter != nullptr) request.waiter->on_flushed(request.epoch, request.tag, request.bucket);
+    if (request.waiter != nullptr) request.waiter->on_flushed(request.tag, request.bucket);
   }
   read();
 }

@@ -23,7 +23,7 @@ namespace alder::rdma {
 class FlushWaiter {
  public:
   virtual ~FlushWaiter() = default;
-  virtual void on_flushed(uint64_t epoch, uint16_t tag, uint32_t bucket) = 0;
+  virtual void on_flushed(uint16_t tag, uint32_t bucket) = 0;
 };
 
 class Flusher final : public LaneOwner {
@@ -31,8 +31,8 @@ class Flusher final : public LaneOwner {
   // `target`: memory of the GPU whose arrivals are to be seen. Throws Error.
   Flusher(Nic& nic, Registrar& registrar, const Region& target, const Tuning& tuning);
 
-  // waiter.on_flushed(epoch, tag, bucket) follows, unless the flusher breaks.
-  void request(FlushWaiter& waiter, uint64_t epoch, uint16_t tag, uint32_t bucket);
+  // waiter.on_flushed(tag, bucket) follows, unless the flusher breaks.
+  void request(FlushWaiter& waiter, uint16_t tag, uint32_t bucket);
   // Nothing further is told to this waiter.
   void forget(FlushWaiter& waiter);
   // Not empty once reads fail: why.
@@ -45,7 +45,6 @@ class Flusher final : public LaneOwner {
   static constexpr uint32_t kDepth = 4;
   struct Request {
     FlushWaiter* waiter;
-    uint64_t epoch;
     uint16_t tag;
     uint32_t bucket;
   };

@@ -149,11 +149,12 @@ void Lane::handle(const Completion& completion) {
     sent_ = std::max(sent_, sequence);
   }
   if (completion.status == IBV_WC_WR_FLUSH_ERR) ++flushed_;
-  if (closed_) return;
-  if (completion.status != IBV_WC_SUCCESS) {
-    owner_.on_error(*this, completion, receiving);
-  } else if (receiving) {
+  if (receiving && completion.status == IBV_WC_SUCCESS) {
     owner_.on_received(*this, completion.immediate, completion.bytes);
+  } else if (closed_) {
+    return;
+  } else if (completion.status != IBV_WC_SUCCESS) {
+    owner_.on_error(*this, completion, receiving);
   } else {
     owner_.on_sent(*this, sequence);
   }

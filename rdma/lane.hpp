@@ -68,8 +68,8 @@ class Lane {
   // Posts the receives that arrivals have used. 0 or an errno value.
   int refill();
 
-  // Stops both queues: from now on the memory of this lane is neither read nor written by the device, and
-  // nothing is reported.
+  // Stops both queues: from now on the memory of this lane is neither read nor written by the device. What
+  // had arrived by then is still reported, since its sender has been told so; nothing else is.
   void close();
   bool drained() const { return sent_ >= posted_ && receives_ == 0; }
   uint64_t flushed() const { return flushed_; }

@@ -13,11 +13,16 @@ namespace {
 // A tag that is this far ahead of what is next is taken for one of the past.
 constexpr uint16_t kAhead = 1 << 15;
 
+// The first generation of a parity that is not below `generation`.
+constexpr uint64_t first_of_parity(uint64_t generation, uint64_t parity) {
+  return generation + ((generation ^ parity) & 1);
+}
+
 }  // namespace
 
 ReceiveSide::ReceiveSide(Generation first, std::vector<uint32_t> buckets, bool header)
     : buckets_(std::move(buckets)), header_(header) {
-  for (uint64_t p = 0; p < 2; ++p) state_.parity[p].next = first.value() + ((first.value() ^ p) & 1);
+  for (uint64_t p = 0; p < 2; ++p) state_.parity[p].next = first_of_parity(first.value(), p);
 }
 
 // The generation behind a tag, which takes the slot if that was free.
@@ -91,7 +96,12 @@ std::optional<Generation> ReceiveSide::take_credit() {
     if (!slot.occupied || slot.generation >= released_below_) continue;
     if (arrived_[p] < buckets_.size() || (header_ && !slot.header)) continue;
     const Generation given(slot.generation);
-    slot = {.next = given.value() + 2, .buckets = {}};
+    // Generations leave in order, so whatever begins to arrive after this one was whole is a later one, in
+    // either slot.
+    credited_below_ = std::max(credited_below_, given.value() + 1);
+    slot = {.next = first_of_parity(credited_below_, p), .buckets = {}};
+    ReceiveState::Parity& other = state_.parity[1 - p];
+    if (!other.occupied) other.next = std::max(other.next, first_of_parity(credited_below_, 1 - p));
     arrived_[p] = 0;
     return given;
   }

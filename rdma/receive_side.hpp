@@ -53,7 +53,7 @@ class ReceiveSide {
   bool header_;
   ReceiveState state_;
   std::array<std::size_t, 2> arrived_{};  // buckets, by parity
-  uint64_t released_below_ = 0;
+  uint64_t released_below_ = 0, credited_below_ = 0;
 };
 
 }  // namespace alder::rdma

@@ -79,10 +79,10 @@ void VerbsLink::progress(int64_t now_ns) {
     events_.on_failed(why_);
     return;
   }
-  if (state_ == State::waiting && retired_.empty() && nic_.port_active() &&
-      (heard_ || now_ns >= not_before_ns_)) {
+  // All that the last connection brought has to be counted before the next one's hello tells of it.
+  const bool counted = retired_.empty() && unflushed_ == 0;
+  if (state_ == State::waiting && counted && nic_.port_active() && (heard_ || now_ns >= not_before_ns_))
     begin();
-  }
   if (state_ == State::greeting || state_ == State::up) beat();
   watch();
 }
@@ -97,6 +97,7 @@ void VerbsLink::begin() {
     start_failing(report(fmt::format("the slots cannot be registered: {}", error.what()), ""));
     return;
   }
+  buckets_in_.forget_all();
   state_ = State::greeting;
   greet();
 }
@@ -110,6 +111,7 @@ void VerbsLink::greet() {
               .state = events_.receive_state()};
   current().outbox().hello[heard_ ? 1 : 0] = to_wire(hello);
   told_ = heard_;
+  if (told_) current().set_greeted();
   control_out_.hello(heard_);
   push_control();
 }
@@ -127,11 +129,6 @@ void VerbsLink::leave(const std::string& cause, const std::string& likely) {
   ++breaks_;
   retire();
   nic_.look_at_port();
-  // Connections that nobody answers are used up no faster than the grace lasts.
-  if (!was_up && !connections_.empty()) {
-    const int64_t left = last_heard_ns_ + std::chrono::nanoseconds(plan_.tuning->grace).count() - now_ns_;
-    not_before_ns_ = now_ns_ + std::max<int64_t>(left, 0) / static_cast<int64_t>(connections_.size() + 1);
-  }
   state_ = State::waiting;
   if (was_up) events_.on_down();
   if (connections_.empty()) {
@@ -146,19 +143,17 @@ void VerbsLink::leave(const std::string& cause, const std::string& likely) {
 void VerbsLink::retire() {
   current().close();
   slots_.reset();
-  if (flusher_ != nullptr) flusher_->forget(*this);
   retired_.push_back(std::move(connections_.front()));
   connections_.pop_front();
   retired_since_ns_ = now_ns_;
   buckets_out_.forget_all();
-  buckets_in_.forget_all();
   control_out_.forget_all();
   heard_ = told_ = offered_ = false;
   last_beat_heard_ = 0;
-  unflushed_ = 0;
 }
 
 void VerbsLink::receive_hello(Connection& connection, const Immediate& immediate, uint32_t bytes) {
+  if (connections_.empty() || connection.epoch() < current().epoch()) return;  // we have left it since
   const std::size_t which = immediate.generation == 0 ? 0 : 1;
   Hello hello;
   try {
@@ -240,6 +235,7 @@ void VerbsLink::fail(const std::string& why) {
 void VerbsLink::start_failing(const FailureReport& report) {
   if (state_ == State::failing || state_ == State::failed) return;
   while (!connections_.empty()) retire();
+  if (flusher_ != nullptr) flusher_->forget(*this);
   state_ = State::failing;
   why_ = describe(report);
 }
@@ -303,6 +299,12 @@ void VerbsLink::on_error(Lane& lane, const Completion& completion, bool receivin
                ? "a write"
                : fmt::format("the write of bucket {} of generation {}", oldest->bucket, oldest->generation);
   }
+  // Connections that nobody answers are used up no faster than the grace lasts.
+  const bool unanswered = completion.status == IBV_WC_RETRY_EXC_ERR && state_ != State::up;
+  if (unanswered && connections_.size() > 1) {
+    const int64_t left = last_heard_ns_ + std::chrono::nanoseconds(plan_.tuning->grace).count() - now_ns_;
+    not_before_ns_ = now_ns_ + std::max<int64_t>(left, 0) / static_cast<int64_t>(connections_.size());
+  }
   leave(fmt::format("{} on queue pair {:#x} of {} {}", what, lane.number(), name_of(nic_.path()),
                     status_text(completion.status, completion.vendor_error)),
         likely_causes(completion.status, nic_.path().link_layer));
@@ -326,53 +328,64 @@ void VerbsLink::on_sent(Lane& lane, uint64_t sequence) {
 }
 
 void VerbsLink::on_received(Lane& lane, uint32_t bits, uint32_t bytes) {
-  const auto owner = std::ranges::find_if(connections_, [&](const auto& one) { return one->has(lane); });
-  if (owner == connections_.end() || state_ == State::failing) return;
-  Connection& connection = **owner;
+  Connection* const connection = connection_of(lane);
+  if (connection == nullptr || state_ == State::failing) return;
   last_heard_ns_ = now_ns_;
   const Immediate immediate = unpack(bits);
-  if (immediate.epoch != connection.epoch() % kEpochs) {
-    start_failing(report(fmt::format("an immediate of epoch {} arrived on connection {} (epoch {})",
-                                     immediate.epoch, connection.epoch(), connection.epoch() % kEpochs),
-                         kOtherProgram));
-    return;
-  }
-  const bool on_control = &lane == &connection.control();
-  if (immediate.control != on_control || (on_control && immediate.bucket >= kControls)) {
-    start_failing(report(fmt::format("immediate {:#010x} arrived on the {} queue pair, where it cannot be",
-                                     bits, on_control ? "control" : "data"),
-                         kOtherProgram));
-    return;
-  }
-  if (on_control && static_cast<Control>(immediate.bucket) == Control::hello) {
-    receive_hello(connection, immediate, bytes);
-  } else if (&connection != &current() || !told_) {
-    start_failing(report(fmt::format("immediate {:#010x} arrived on connection {} before its hellos", bits,
-                                     connection.epoch()),
-                         kOtherProgram));
+  const bool on_control = &lane == &connection->control();
+  const auto refuse = [&](std::string_view why) {
+    start_failing(
+        report(fmt::format("immediate {:#010x} (generation {}, epoch {}, {} {}) arrived on connection {}, "
+                           "{} queue pair {:#x}: {}",
+                           bits, immediate.generation, immediate.epoch,
+                           immediate.control ? "control message" : "bucket", immediate.bucket,
+                           connection->epoch(), on_control ? "control" : "data", lane.number(), why),
+               kOtherProgram));
+  };
+  if (immediate.epoch != connection->epoch() % kEpochs) {
+    refuse(fmt::format("its epoch must be {}", connection->epoch() % kEpochs));
+  } else if (immediate.control != on_control) {
+    refuse("it is of the wrong kind");
+  } else if (on_control && immediate.bucket >= kControls) {
+    refuse(fmt::format("control messages are 0 to {}", kControls - 1));
+  } else if (on_control && static_cast<Control>(immediate.bucket) == Control::hello) {
+    receive_hello(*connection, immediate, bytes);
+  } else if (!connection->greeted()) {
+    refuse("no hello came before it");
   } else if (on_control) {
-    receive_control(immediate, bytes);
+    receive_control(*connection, immediate, bytes);
   } else {
-    receive_part(connection.index_of(lane), immediate);
+    receive_part(connection->index_of(lane), immediate);
   }
   // Unless that was the end of it.
-  if (!connections_.empty() && current().has(lane) && lane.refill_due()) refill(lane);
+  if (!connections_.empty() && connection == &current() && lane.refill_due()) refill(lane);
 }
 
-void VerbsLink::receive_control(const Immediate& immediate, uint32_t bytes) {
+// The one in use, a spare one, or one that is draining.
+Connection* VerbsLink::connection_of(const Lane& lane) const {
+  for (const auto& one : connections_) {
+    if (one->has(lane)) return one.get();
+  }
+  for (const auto& one : retired_) {
+    if (one->has(lane)) return one.get();
+  }
+  return nullptr;
+}
+
+void VerbsLink::receive_control(Connection& connection, const Immediate& immediate, uint32_t bytes) {
   switch (static_cast<Control>(immediate.bucket)) {
     case Control::header:
       if (bytes != sizeof(Header)) {
         start_failing(report(fmt::format("a header of {} bytes, expected {}", bytes, sizeof(Header)), ""));
         return;
       }
-      events_.on_header(immediate.generation, current().inbox().header[immediate.generation & 1]);
+      events_.on_header(immediate.generation, connection.inbox().header[immediate.generation & 1]);
       return;
     case Control::credit:
       events_.on_credit(immediate.generation);
       return;
     case Control::offer:
-      receive_offer(bytes);
+      if (!connections_.empty() && &connection == &current()) receive_offer(bytes);
       return;
     case Control::farewell:
       // After all that arrived before it.
@@ -403,14 +416,13 @@ void VerbsLink::receive_part(uint32_t lane, const Immediate& immediate) {
   counters_.last_bucket_received = immediate.bucket;
   if (flusher_ != nullptr) {
     ++unflushed_;
-    flusher_->request(*this, current().epoch(), immediate.generation, immediate.bucket);
+    flusher_->request(*this, immediate.generation, immediate.bucket);
   } else {
     events_.on_bucket(immediate.generation, immediate.bucket);
   }
 }
 
-void VerbsLink::on_flushed(uint64_t epoch, uint16_t tag, uint32_t bucket) {
-  if (connections_.empty() || epoch != current().epoch()) return;
+void VerbsLink::on_flushed(uint16_t tag, uint32_t bucket) {
   --unflushed_;
   events_.on_bucket(tag, bucket);
   if (unflushed_ == 0 && farewell_ >= 0) events_.on_farewell(farewell_ != 0);

@@ -81,8 +81,9 @@ class VerbsLink final : public Link, public LaneOwner, public FlushWaiter {
   void on_received(Lane& lane, uint32_t immediate, uint32_t bytes) override;
   void on_error(Lane& lane, const Completion& completion, bool receiving) override;
   // FlushWaiter
-  void on_flushed(uint64_t epoch, uint16_t tag, uint32_t bucket) override;
+  void on_flushed(uint16_t tag, uint32_t bucket) override;
 
+  Connection* connection_of(const Lane& lane) const;
   Connection& current() { return *connections_.front(); }
   const Connection& current() const { return *connections_.front(); }
   std::unique_ptr<Connection> make_connection(uint64_t epoch);
@@ -97,7 +98,7 @@ class VerbsLink final : public Link, public LaneOwner, public FlushWaiter {
   void start_failing(const FailureReport& report);
   void beat();
   void watch();
-  void receive_control(const Immediate& immediate, uint32_t bytes);
+  void receive_control(Connection& connection, const Immediate& immediate, uint32_t bytes);
   void receive_part(uint32_t lane, const Immediate& immediate);
   void refill(Lane& lane);
   void push_buckets(uint32_t lane);

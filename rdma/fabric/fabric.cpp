@@ -289,6 +289,18 @@ uint64_t Fabric::bytes_carried() const {
   return state_->carried;
 }
 
+std::vector<Fabric::Registered> Fabric::registered(Host host) const {
+  const std::lock_guard lock(state_->mutex);
+  std::vector<Registered> all;
+  for (const auto& [key, region] : state_->regions) {
+    const bool local = key == region->lkey;  // a region stands there once under each of its keys
+    if (local && static_cast<Context*>(region->context)->owner->host == host) {
+      all.push_back({region->addr, region->length, region->access});
+    }
+  }
+  return all;
+}
+
 std::string Fabric::leaks() const {
   const std::lock_guard lock(state_->mutex);
   std::string text;

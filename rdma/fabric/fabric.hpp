@@ -97,6 +97,13 @@ class Fabric : public TimeSource {
   std::vector<std::string> violations() const;
   uint64_t receivers_not_ready() const;
   uint64_t bytes_carried() const;
+  // Memory that a host has registered, with the rights it gave.
+  struct Registered {
+    const void* address;
+    std::size_t bytes;
+    int access;  // ibv_access_flags
+  };
+  std::vector<Registered> registered(Host host) const;
   // Objects that were made and not destroyed, by kind; empty: none.
   std::string leaks() const;
   // Queue pairs of a host that are ready to send, in the order in which they were made.

@@ -100,6 +100,72 @@ void World::pass(std::chrono::milliseconds time) {
   run_until([] { return false; }, time);
 }
 
+float World::value(Rank rank, uint64_t generation, std::size_t element) {
+  return static_cast<float>(rank + 1) + static_cast<float>(generation % 64) / 64.0F +
+         static_cast<float>(element % 1000) / 65536.0F;
+}
+
+std::vector<Rank> World::others(Rank rank) const {
+  std::vector<Rank> ranks;
+  for (Rank other = 0; other < workers(); ++other) {
+    if (other != rank) ranks.push_back(other);
+  }
+  return ranks;
+}
+
+void World::offer(Rank rank, uint64_t generation) {
+  VerbsEndpoint& me = endpoint(rank);
+  const Generation g(generation);
+  const std::span<float> source = array(rank, generation % kArrays);
+  for (std::size_t k = 0; k < source.size(); ++k) source[k] = value(rank, generation, k);
+  me.open(g, {.send_to = others(rank), .receive_from = others(rank)});
+  std::size_t offset = 0;
+  for (std::size_t b = 0; b < options_.buckets.size(); ++b) {
+    me.publish(g, Bucket(static_cast<uint32_t>(b)), source.subspan(offset, options_.buckets[b]));
+    offset += options_.buckets[b];
+  }
+  me.announce(g, {.step = generation, .loss = static_cast<float>(rank)});
+}
+
+std::vector<Arrival> World::hear(Rank rank, uint64_t generation) {
+  VerbsEndpoint& me = endpoint(rank);
+  const Generation g(generation);
+  std::vector<Arrival> all = me.await_headers(g, in(std::chrono::seconds(20)));
+  for (std::size_t b = 0; b < options_.buckets.size(); ++b) {
+    const auto one = me.await_bucket(g, Bucket(static_cast<uint32_t>(b)), in(std::chrono::seconds(20)));
+    for (std::size_t k = 0; k < all.size(); ++k) all[k] = std::max(all[k], one[k]);
+  }
+  return all;
+}
+
+bool World::holds(Rank rank, Rank from, uint64_t generation) {
+  std::size_t element = 0;
+  for (std::size_t b = 0; b < options_.buckets.size(); ++b) {
+    for (const float seen :
+         endpoint(rank).slot(from, Generation(generation), Bucket(static_cast<uint32_t>(b)))) {
+      if (seen != value(from, generation, element++)) return false;
+    }
+  }
+  return true;
+}
+
+bool World::run_generation(uint64_t generation) {
+  bool right = true;
+  const auto runs = [this](Rank rank) { return alive(rank) && !frozen_[static_cast<std::size_t>(rank)]; };
+  for (Rank rank = 0; rank < workers(); ++rank) {
+    if (runs(rank)) offer(rank, generation);
+  }
+  for (Rank rank = 0; rank < workers(); ++rank) {
+    if (!runs(rank)) continue;
+    const std::vector<Arrival> arrivals = hear(rank, generation);
+    for (std::size_t k = 0; k < arrivals.size(); ++k) {
+      right = right && arrivals[k] == Arrival::arrived && holds(rank, others(rank)[k], generation);
+    }
+    endpoint(rank).release(Generation(generation));
+  }
+  return right;
+}
+
 void World::kill(Rank rank) {
   dead_[static_cast<std::size_t>(rank)] = true;
   fabric_.kill(rank);

@@ -68,6 +68,19 @@ class World final : public TimeSource {
     return true;
   }
 
+  // What a worker publishes in a generation: exact in float32, different for every worker, generation,
+  // element.
+  static float value(Rank rank, uint64_t generation, std::size_t element);
+  std::vector<Rank> others(Rank rank) const;
+  // One generation among everybody: open, publish all buckets, announce.
+  void offer(Rank rank, uint64_t generation);
+  // Header and all buckets of everybody else, or what kept them away; waits up to 20 s. Releases nothing.
+  std::vector<Arrival> hear(Rank rank, uint64_t generation);
+  // Whether the slot holds, to the bit, what `from` published.
+  bool holds(Rank rank, Rank from, uint64_t generation);
+  // offer, hear and release by all who live, and a check of every slot. False at the first that is not right.
+  bool run_generation(uint64_t generation);
+
   // The process ends: its queue pairs are gone, and it does nothing any more.
   void kill(Rank rank);
   // Its process is stopped, its card goes on.
