@@ -96,8 +96,10 @@ class Fiber {
   const void* stack_low_ = nullptr;  // for AddressSanitizer
   std::size_t stack_bytes_ = 0;
   void* fake_stack_ = nullptr;
-  void* race_fiber_ = nullptr;  // for ThreadSanitizer
+#if defined(ALDER_EMULATOR_TSAN)
+  void* race_fiber_ = nullptr;
   bool owns_race_fiber_ = false;
+#endif
 };
 
 }  // namespace alder::emulator
