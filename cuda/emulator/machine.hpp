@@ -169,6 +169,8 @@ struct RacePoints {
   char barrier[kNamedBarriers][2];
   char warp[kMaxWarps][2];
   char cluster[2];
+  char wgmma_issue[kMaxWarps];
+  char wgmma_done[kMaxWarps];
 };
 
 // The shared memory of a block, between pages that nobody may touch.
@@ -231,7 +233,17 @@ struct Cluster {
   Barrier barrier;
 };
 
+// Whom the random order prefers for a while.
+struct Mood {
+  enum class Kind : uint8_t { even, favourite, last_warp, last_block };
+  Kind kind = Kind::even;
+  uint32_t left = 0;  // choices until the next mood
+  uint32_t warp = 0;
+};
+
 struct Multiprocessor {
+  static constexpr std::size_t kReadyWords = kMaxWarps * kMaxResident / 64;
+
   explicit Multiprocessor(std::size_t stack_bytes) : stack_bytes_(stack_bytes) {}
 
   // Runs clusters of the launch to their end, beside each other; `firsts` are their first blocks.
@@ -271,6 +283,10 @@ struct Multiprocessor {
   void prepare(Block& block, uint32_t number, const std::array<uint32_t, 3>& first);
   void prepare(Thread& thread, const Indices& indices, std::size_t stack);
   Thread* next();
+  Warp& warp_at(uint32_t number);
+  Warp& random_warp();
+  Warp& lowest_warp();
+  Warp& highest_warp();
   Thread* take(Warp& warp, uint32_t lane);
   void leave(Thread& thread);  // it has returned from the kernel
   void switch_from(Fiber& fiber, Thread* to, bool for_good);
@@ -280,8 +296,9 @@ struct Multiprocessor {
 
   std::size_t stack_bytes_;
   Stacks stacks_;
-  std::array<uint64_t, kMaxWarps * kMaxResident / 64> ready_warps_{};
+  std::array<uint64_t, kReadyWords> ready_warps_{};
   uint64_t random_state_ = 1;
+  Mood mood_;
   const std::function<void()>* kernel_ = nullptr;
   const LaunchPoints* points_ = nullptr;
   std::string error_;

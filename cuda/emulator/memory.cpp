@@ -130,10 +130,10 @@ int64_t allocated_device_bytes() {
   return registry().device_bytes;
 }
 
-void check_guards(const AllocationTable& table, std::string_view suspect) {
+void check_guards(const AllocationTable& table, std::string_view kernel) {
   for (const auto& allocation : table.allocations) {
     const std::string overrun = allocation->overrun();
-    if (!overrun.empty()) fail("{} wrote outside of device memory: {}", suspect, overrun);
+    if (!overrun.empty()) fail("kernel {} wrote outside of device memory: {}", kernel, overrun);
   }
 }
 

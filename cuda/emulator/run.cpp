@@ -130,7 +130,7 @@ class Progress {
       work();
     }
     race_acquire(&points_.end);
-    check_guards(*table_, fmt::format("kernel {}", launch_.name));
+    check_guards(*table_, launch_.name);
   }
 
  private:

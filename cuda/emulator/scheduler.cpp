@@ -37,9 +37,63 @@ Thread* Multiprocessor::take(Warp& warp, uint32_t lane) {
   return &warp.threads[lane];
 }
 
+Warp& Multiprocessor::warp_at(uint32_t number) {
+  return blocks[number / kMaxWarps]->warps[number % kMaxWarps];
+}
+
+// A ready warp by the dice. Even odds alone would let all threads advance alike; so for spells of random
+// length one warp goes first whenever it can, or one warp or one whole block only when nobody else can.
+Warp& Multiprocessor::random_warp() {
+  if (mood_.left == 0) {
+    constexpr std::array kSpells = {8U, 64U, 512U, 4096U};
+    const uint64_t dice = random();
+    mood_ = {.kind = static_cast<Mood::Kind>(dice % 4),
+             .left = kSpells[dice / 4 % kSpells.size()],
+             .warp = static_cast<uint32_t>(dice / 64 % (resident * kMaxWarps))};
+    const uint32_t warps = (launch->threads + kWarp - 1) / kWarp;
+    mood_.warp = mood_.warp / kMaxWarps * kMaxWarps + mood_.warp % kMaxWarps % warps;
+  }
+  --mood_.left;
+  std::array<uint64_t, kReadyWords> choice = ready_warps_;
+  uint64_t& word = choice[mood_.warp / 64];
+  const uint64_t block = uint64_t{0xFFFFFFFF} << (mood_.warp & 32);
+  const uint64_t warp = uint64_t{1} << mood_.warp % 64;
+  if (mood_.kind == Mood::Kind::favourite && (word & warp) != 0) return warp_at(mood_.warp);
+  if (mood_.kind == Mood::Kind::last_warp) word &= ~warp;
+  if (mood_.kind == Mood::Kind::last_block) word &= ~block;
+  uint32_t count = 0;
+  for (const uint64_t bits : choice) count += static_cast<uint32_t>(std::popcount(bits));
+  if (count == 0) {
+    choice = ready_warps_;
+    for (const uint64_t bits : choice) count += static_cast<uint32_t>(std::popcount(bits));
+  }
+  auto index = static_cast<uint32_t>(random() % count);
+  uint32_t first = 0;
+  for (const uint64_t bits : choice) {
+    const auto here = static_cast<uint32_t>(std::popcount(bits));
+    if (index < here) return warp_at(first + nth_bit(bits, index));
+    index -= here;
+    first += 64;
+  }
+  __builtin_unreachable();
+}
+
+Warp& Multiprocessor::lowest_warp() {
+  std::size_t word = 0;
+  while (ready_warps_[word] == 0) ++word;
+  return warp_at(static_cast<uint32_t>(word * 64) + nth_bit(ready_warps_[word], 0));
+}
+
+Warp& Multiprocessor::highest_warp() {
+  std::size_t word = kReadyWords - 1;
+  while (ready_warps_[word] == 0) --word;
+  return warp_at(static_cast<uint32_t>(word * 64 + 63) -
+                 static_cast<uint32_t>(std::countl_zero(ready_warps_[word])));
+}
+
 // The next thread to run, or null when nobody can: all have left, or are stuck.
 Thread* Multiprocessor::next() {
-  if (alive == 0) return nullptr;  // what is in flight now will find nobody: end_of_block reports it
+  if (alive == 0) return nullptr;
   if (options->copies == Copies::random && !in_flight.empty() && random() % 8 == 0) {
     land_bulk(*this, random() % in_flight.size());
   }
@@ -47,43 +101,15 @@ Thread* Multiprocessor::next() {
     if (in_flight.empty()) return nullptr;
     land_bulk(*this, options->order == Order::random ? random() % in_flight.size() : 0);
   }
-  const auto warp_at = [&](uint32_t index) -> Warp& {
-    return blocks[index / kMaxWarps]->warps[index % kMaxWarps];
-  };
   if (options->order == Order::random) {
-    uint32_t ready = 0;
-    for (const uint64_t word : ready_warps_) ready += static_cast<uint32_t>(std::popcount(word));
-    uint64_t dice = random();
-    auto choice = static_cast<uint32_t>(dice % ready);
-    for (std::size_t word = 0;; ++word) {
-      const auto here = static_cast<uint32_t>(std::popcount(ready_warps_[word]));
-      if (choice >= here) {
-        choice -= here;
-        continue;
-      }
-      Warp& warp = warp_at(static_cast<uint32_t>(word) * 64 + nth_bit(ready_warps_[word], choice));
-      dice >>= 32;
-      return take(warp, nth_bit(warp.ready, static_cast<uint32_t>(dice) %
-                                                static_cast<uint32_t>(std::popcount(warp.ready))));
-    }
+    Warp& warp = random_warp();
+    return take(warp, nth_bit(warp.ready, static_cast<uint32_t>(random() % std::popcount(warp.ready))));
   }
   const bool forward = options->order == Order::forward;
-  Warp* warp = thread == nullptr ? nullptr : thread->warp;
-  if (warp == nullptr || warp->ready == 0) {  // else stay with the warp: its data is in the cache
-    if (forward) {
-      std::size_t word = 0;
-      while (ready_warps_[word] == 0) ++word;
-      warp = &warp_at(static_cast<uint32_t>(word * 64) + nth_bit(ready_warps_[word], 0));
-    } else {
-      std::size_t word = ready_warps_.size() - 1;
-      while (ready_warps_[word] == 0) --word;
-      warp = &warp_at(static_cast<uint32_t>(word * 64 + 63) -
-                      static_cast<uint32_t>(std::countl_zero(ready_warps_[word])));
-    }
-  }
-  const auto lane = forward ? static_cast<uint32_t>(std::countr_zero(warp->ready))
-                            : kWarp - 1 - static_cast<uint32_t>(std::countl_zero(warp->ready));
-  return take(*warp, lane);
+  const bool stay = thread != nullptr && thread->warp->ready != 0;  // its data is in the cache
+  Warp& warp = stay ? *thread->warp : forward ? lowest_warp() : highest_warp();
+  return take(warp, forward ? static_cast<uint32_t>(std::countr_zero(warp.ready))
+                            : kWarp - 1 - static_cast<uint32_t>(std::countl_zero(warp.ready)));
 }
 
 void Multiprocessor::switch_from(Fiber& fiber, Thread* to, bool for_good) {
@@ -248,6 +274,7 @@ void Multiprocessor::run(const Launch& what, std::span<const std::array<uint32_t
   table = &allocations;
   kernel_ = &kernel;
   points_ = &points;
+  mood_ = {};
   random_state_ = seed * 0x9E3779B97F4A7C15 | 1;
   running = this;
   prepare(firsts);

@@ -114,8 +114,13 @@ void compute(Warp& warp, const Wgmma& wgmma) {
 // Does the first `count` products of the queue.
 void drain(Warp& warp, std::size_t count) {
   WgmmaQueue& queue = warp.wgmma;
-  for (std::size_t i = 0; i < count; ++i) compute(warp, queue.issued[i]);
-  const Quiet quiet;
+  // The operands are read by an agent: after what the warp knew at the issue, before what it does after the
+  // wait.
+  Fiber::as_agent(warp.block->sm->host, [&] {
+    if constexpr (kRaceChecked) race_acquire(&warp.block->race_points->wgmma_issue[warp.in_block]);
+    for (std::size_t i = 0; i < count; ++i) compute(warp, queue.issued[i]);
+    if constexpr (kRaceChecked) race_release(&warp.block->race_points->wgmma_done[warp.in_block]);
+  });
   queue.issued.erase(queue.issued.begin(), queue.issued.begin() + static_cast<std::ptrdiff_t>(count));
   for (std::size_t& end : queue.group_ends) end -= std::min(end, count);
 }
@@ -215,6 +220,10 @@ void wgmma(const WgmmaArguments& arguments, float* d, Site site) {
               .b = arguments.b,
               .accumulate = arguments.accumulate,
               .site = site};
+  if constexpr (kRaceChecked) {
+    const Warp& warp = *running->thread->warp;
+    race_release(&warp.block->race_points->wgmma_issue[warp.in_block]);
+  }
   meet(kOperation, ~0U, &issue, static_cast<uint64_t>(arguments.n), site);
 }
 
@@ -226,6 +235,10 @@ void wgmma_commit(Site site) {
 void wgmma_wait(uint32_t groups_left, Site site) {
   static constexpr Operation kOperation{"wgmma.wait_group", execute_wait, true, false};
   meet(kOperation, ~0U, &groups_left, groups_left, site);
+  if constexpr (kRaceChecked) {
+    const Warp& warp = *running->thread->warp;
+    race_acquire(&warp.block->race_points->wgmma_done[warp.in_block]);
+  }
 }
 
 void set_registers(uint32_t count, Site site) {

@@ -64,7 +64,8 @@ column_sums_kernel(ColumnSums p) {
   if (isa::warp() == 0) p.partial[block * ColumnSums::kColumns + column] = sum;
   if (!is_last<kBug>(p) || isa::warp() != 0) return;
   float total = 0;
-  for (uint32_t b = 0; b < isa::blocks_x(); ++b) total += p.partial[b * ColumnSums::kColumns + column];
+  for (uint32_t b = 0; b < isa::blocks_x(); ++b)
+    total += isa::load<float>(&p.partial[b * ColumnSums::kColumns + column]);
   p.sums[column] = total;
 }
 
