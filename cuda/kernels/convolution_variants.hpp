@@ -6,6 +6,7 @@
 
 namespace alder::ALDER_BACKEND::convolution {
 
+const Variant& sm90_variant();
 const Variant& sm80_variant();
 
 }  // namespace alder::ALDER_BACKEND::convolution

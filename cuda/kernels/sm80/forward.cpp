@@ -11,7 +11,7 @@ int row_tiles(const TileShape& tile, const Problem& problem) {
   return blocks_for(problem.out_pixels(), tile.rows);
 }
 int column_blocks(const TileShape& tile, const Problem& problem) {
-  return blocks_for(problem.filters, tile.columns) * tile.result_passes;
+  return blocks_for(problem.filters, tile.columns) * tile.merges;
 }
 
 }  // namespace

@@ -215,14 +215,14 @@ gather_gemm(ALDER_PARAMETER GatherGemmArguments p) {
       });
 
   const typename Tile::Team team;
-  typename Tile::Result result(shared.result, team);
+  typename Tile::Result result(shared.result, team, p.result, column_block);
   sums.visit([&](int row, int column, float low, float high) {
     result.put(warp_row + row, warp_column + column, low, high);
   });
   team.sync();
   const int rows = lattice.rows - first_row < Tile::kRows ? lattice.rows - first_row : Tile::kRows;
-  result.write(p.result, tile, column_block, rows,
-               [&](int row) { return row < rows ? lattice.result_pixel(first_row + row) : -1; });
+  result.store([&](int row) { return row < rows ? lattice.result_pixel(first_row + row) : -1; });
+  result.finish(tile, rows);
 }
 
 }  // namespace alder::ALDER_BACKEND::convolution::sm80
