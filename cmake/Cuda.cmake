@@ -57,8 +57,8 @@ function(alder_cuda_settings target)
     $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -lineinfo -Xcompiler=-Wall>
     $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${ALDER_WERROR}>>:-Werror=all-warnings>)
   if(Python3_FOUND)  # tools/ptxas-ledger check, after a build, tells what has grown
-    set_target_properties(${target} PROPERTIES CUDA_COMPILER_LAUNCHER
-      "${Python3_EXECUTABLE};${PROJECT_SOURCE_DIR}/tools/ptxas-ledger;record;${CMAKE_CUDA_COMPILER_LAUNCHER}")
+    set(launcher ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/ptxas-ledger record ${CMAKE_CUDA_COMPILER_LAUNCHER})
+    set_target_properties(${target} PROPERTIES CUDA_COMPILER_LAUNCHER "${launcher}")
   endif()
   # fmt 9 takes nvcc for a compiler without constexpr.
   target_compile_definitions(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>)

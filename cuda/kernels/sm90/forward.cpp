@@ -9,21 +9,22 @@ static_assert(NarrowTile<Weights::k_major>::Result::kMerges == 1 &&
 
 namespace {
 
-// Each of the two warpgroups leaves moments of its own.
-constexpr int kTeams = NarrowTile<Weights::k_major>::kWarpgroups;
-
-int column_blocks(const DeviceProperties& device, const Problem& problem, int patches) {
-  const PatchCut& cut = choose_cut(patches, problem.filters, device);
-  return blocks_for(problem.filters, cut.columns) * cut.merges;
+// Each of the two multiplying warpgroups of a block leaves moments of its own.
+struct MomentTiles {
+  int count, column_blocks;
+};
+MomentTiles moment_tiles(const DeviceProperties& device, const Problem& problem, int patches) {
+  const PatchCut cut = choose_cut(patches, problem.filters, device);
+  return {cut.blocks_each * NarrowTile<Weights::k_major>::kWarpgroups, cut.column_blocks * cut.merges};
 }
 
 }  // namespace
 
 WorkspaceSize forward_workspace(const DeviceProperties& device, const Problem& problem) {
   const int patches = make_patches(problem, forward_lattices(problem)).count;
-  const int columns = column_blocks(device, problem, patches);
-  return {MomentsScratch::bytes(patches * kTeams, problem.filters, columns),
-          MomentsScratch::counters_of(patches * kTeams, columns)};
+  const MomentTiles tiles = moment_tiles(device, problem, patches);
+  return {MomentsScratch::bytes(tiles.count, problem.filters, tiles.column_blocks),
+          MomentsScratch::counters_of(tiles.count, tiles.column_blocks)};
 }
 
 void forward(const Stream& stream, const DeviceProperties& device, const Problem& problem,
@@ -38,10 +39,9 @@ void forward(const Stream& stream, const DeviceProperties& device, const Problem
       .result = {.result = a.y, .addend = a.addend, .channels = problem.filters, .statistics = a.statistics},
       .patches = make_patches(problem, forward_lattices(problem))};
   if (a.statistics.wanted()) {
-    const int patches = arguments.patches.count;
-    arguments.result.scratch =
-        MomentsScratch::carve(a.workspace.data, a.workspace.counters, patches * kTeams, problem.filters,
-                              column_blocks(device, problem, patches));
+    const MomentTiles tiles = moment_tiles(device, problem, arguments.patches.count);
+    arguments.result.scratch = MomentsScratch::carve(a.workspace.data, a.workspace.counters, tiles.count,
+                                                     problem.filters, tiles.column_blocks);
   }
   launch_patch_gemm<Weights::k_major>(stream, device, problem, "convolution forward sm90", arguments);
 }

@@ -4,15 +4,16 @@
 //   columns  channels of the result
 //   summed   slabs of 64 source channels; for each, all taps, as start addresses into the same patch
 //
-// A block lives as long as the launch and takes tile after tile. Its roles:
+// A block lives as long as the launch: it takes patch after patch, always for the same columns, so that sums
+// for statistics stay in registers to its end. Its roles:
 //
 //   gather_patches   three warps copy the pixels, put norm and ReLU on each of them once, and publish patches
 //   stream_weights   one thread has the copy engine fetch slices of 64 channels of one tap for all columns
 //   multiply         two warpgroups
 //
-// When all slices of a problem fit into the stages (64 channels and filters do), they are fetched once and
-// stay. When a tile also needs one patch only, the two warpgroups take turns: one multiplies while the other
-// writes its results. (Neither can be ahead of the other where both read the same stream of weights or
+// When all slices of its columns fit into the stages (those of 64 channels do), they are fetched once and
+// stay. When a result also needs one patch only, the two warpgroups take turns: one multiplies while the
+// other writes its results. (Neither can be ahead of the other where both read the same stream of weights or
 // patches.)
 #pragma once
 
@@ -29,9 +30,8 @@ struct PatchGemmArguments {
   const uint16_t* weights = nullptr;  // read by way of the tensor map
   int source_channels = 0, slabs = 0;
   int weight_channels = 0;  // C
-  int column_blocks = 0;
-  int tiles = 0;    // patches x column blocks; neighbours share the patch
-  int buffers = 0;  // of patches
+  int column_blocks = 0;    // divides the grid: neighbours share their patches
+  int buffers = 0;          // of patches
   bool weights_stay = false;
   bool turns = false;
   NormAffine norm;  // of the source
@@ -110,13 +110,13 @@ class PatchGemm {
   // ---- one thread
   ALDER_DEVICE void stream_weights(const TensorMap& map) {
     Ring stages(Tile::kStages);
-    for (int tile = first_tile(); tile < p_.tiles; tile += step()) {
-      const Lattice& lattice = *patch_of(tile).lattice;
+    for (int i = first_patch(); i < p_.patches.count; i += step()) {
+      const Lattice& lattice = *p_.patches.at(i).lattice;
       for (int slab = 0; slab < p_.slabs; ++slab) {
         for (int tap = 0; tap < lattice.taps; ++tap, stages.next()) {
           isa::mbarrier_wait(shared_.weights_empty[stages.stage], stages.parity ^ 1);
           load_slice(map, stages.stage, lattice.tap_weight[tap] * p_.weight_channels, slab * kSlab,
-                     column_block(tile) * Tile::kColumns);
+                     column_block() * Tile::kColumns);
         }
       }
       if (p_.weights_stay) return;
@@ -129,8 +129,8 @@ class PatchGemm {
     const bool late = p_.patches.taps_at_once == 1;
     Gathered previous{};
     int table = 0;
-    for (int tile = first_tile(); tile < p_.tiles; tile += step(), table ^= 1) {
-      const Patch patch = patch_of(tile);
+    for (int i = first_patch(); i < p_.patches.count; i += step(), table ^= 1) {
+      const Patch patch = p_.patches.at(i);
       tabulate(patch, table, thread);
       for (int slab = 0; slab < p_.slabs; ++slab) {
         for (int tap = 0; tap < p_.patches.patch_taps(patch); ++tap, buffers.next()) {
@@ -159,14 +159,18 @@ class PatchGemm {
     const WarpgroupTeam team(kTeamBarrier + static_cast<uint32_t>(warpgroup), &shared_.told[warpgroup]);
     Ring stages(Tile::kStages), buffers(p_.buffers);
     const Turns turns(p_.turns, warpgroup);
-    for (int tile = first_tile(); tile < p_.tiles; tile += step()) {
-      const Patch patch = patch_of(tile);
-      float sums[Tile::kCellsEach][Tile::kColumns / 2];
+    typename Tile::Result result(shared_.result[warpgroup], team, p_.result, column_block());
+    int rows = 0;
+    for (int i = first_patch(); i < p_.patches.count; i += step()) {
+      const Patch patch = p_.patches.at(i);
+      Sums sums;
       turns.begin();
       sum_up(patch, warpgroup, stages, buffers, sums);
-      turns.end(tile + step() < p_.tiles);
-      write(team, patch, tile, warpgroup, sums);
+      turns.end(i + step() < p_.patches.count);
+      write(result, team, patch, warpgroup, sums);
+      rows += p_.patches.result_rows(patch, warpgroup);
     }
+    result.finish(first_patch() * Tile::kWarpgroups + warpgroup, rows);
   }
 
  private:
@@ -197,10 +201,11 @@ class PatchGemm {
     uint32_t own_;
   };
 
-  static ALDER_DEVICE int first_tile() { return static_cast<int>(isa::block_x()); }
-  static ALDER_DEVICE int step() { return static_cast<int>(isa::blocks_x()); }
-  ALDER_DEVICE int column_block(int tile) const { return tile % p_.column_blocks; }
-  ALDER_DEVICE Patch patch_of(int tile) const { return p_.patches.at(tile / p_.column_blocks); }
+  using Sums = float[Tile::kCellsEach][Tile::kColumns / 2];
+
+  ALDER_DEVICE int first_patch() const { return static_cast<int>(isa::block_x()) / p_.column_blocks; }
+  ALDER_DEVICE int step() const { return static_cast<int>(isa::blocks_x()) / p_.column_blocks; }
+  ALDER_DEVICE int column_block() const { return static_cast<int>(isa::block_x()) % p_.column_blocks; }
   ALDER_DEVICE unsigned char* buffer(int i) const { return shared_.patches + i * p_.patches.bytes(); }
   // Steps of 16 channels in a slab. The last may reach over the channels' end: there the patch holds zeros.
   ALDER_DEVICE int steps_of(int slab) const {
@@ -264,8 +269,6 @@ class PatchGemm {
     isa::fence_async_proxy();
     isa::mbarrier_arrive(shared_.patch_full[g.buffer]);
   }
-
-  using Sums = float[Tile::kCellsEach][Tile::kColumns / 2];
 
   ALDER_DEVICE void sum_up(const Patch& patch, int warpgroup, Ring& stages, Ring& buffers, Sums& sums) {
     if (p_.weights_stay) stages = Ring(Tile::kStages);
@@ -356,9 +359,8 @@ class PatchGemm {
     }
   }
 
-  ALDER_DEVICE void write(const WarpgroupTeam& team, const Patch& patch, int tile, int warpgroup,
-                          const Sums& sums) {
-    typename Tile::Result result(shared_.result[warpgroup], team, p_.result, column_block(tile));
+  ALDER_DEVICE void write(typename Tile::Result& result, const WarpgroupTeam& team, const Patch& patch,
+                          int warpgroup, const Sums& sums) {
     const int g = static_cast<int>(isa::lane()) / 4, t = static_cast<int>(isa::lane()) % 4;
     const int row = team.thread() / 32 * 16 + g;
     ALDER_UNROLL
@@ -373,8 +375,6 @@ class PatchGemm {
       const int cell = warpgroup * Tile::kCellsEach + i;
       result.store([&](int r) { return p_.patches.result_pixel(patch, cell, r); });
     }
-    result.finish(tile / p_.column_blocks * Tile::kWarpgroups + warpgroup,
-                  p_.patches.result_rows(patch, warpgroup));
   }
 
   const PatchGemmArguments& p_;

@@ -2,9 +2,6 @@
 // data_gradient.cpp, which instantiate the tiles.
 #pragma once
 
-#include <algorithm>
-#include <array>
-
 #include "cuda/kernels/sm90/patch_gemm.hpp"
 #include "cuda/kernels/sm90/variant.hpp"
 #include "cuda/launch.hpp"
@@ -23,14 +20,12 @@ using WideTile = PatchGemmTile<160, kWeights, kWeights == Weights::k_major ? 4 :
 template <Weights kWeights>
 void launch_patch_gemm(const Stream& stream, const DeviceProperties& device, const Problem& problem,
                        const char* name, PatchGemmArguments& arguments) {
-  const PatchCut& cut = choose_cut(arguments.patches.count, arguments.result.channels, device);
-  arguments.column_blocks = blocks_for(arguments.result.channels, cut.columns);
-  arguments.tiles = arguments.patches.count * arguments.column_blocks;
+  const PatchCut cut = choose_cut(arguments.patches.count, arguments.result.channels, device);
+  arguments.column_blocks = cut.column_blocks;
 
   const auto start = [&]<typename Tile>(Tile*) {
     const int slices = arguments.slabs * problem.taps();
-    arguments.weights_stay =
-        arguments.column_blocks == 1 && arguments.patches.lattices.count == 1 && slices <= Tile::kStages;
+    arguments.weights_stay = arguments.patches.lattices.count == 1 && slices <= Tile::kStages;
     const bool one_patch = arguments.patches.taps_at_once == problem.taps() && arguments.slabs == 1;
     arguments.turns = arguments.weights_stay && one_patch;
     arguments.buffers = arguments.patches.kind == PatchKind::rows ? Tile::kRowBuffers : Tile::kHaloBuffers;
@@ -44,7 +39,7 @@ void launch_patch_gemm(const Stream& stream, const DeviceProperties& device, con
                        .swizzle = Swizzle::bytes128};
     launch(stream,
            {.name = name,
-            .grid = {static_cast<uint32_t>(std::min(arguments.tiles, device.multiprocessors))},
+            .grid = {static_cast<uint32_t>(cut.column_blocks * cut.blocks_each)},
             .threads = Tile::kThreads,
             .shared_bytes = sizeof(typename Tile::Shared)},
            patch_gemm<Tile>, arguments, make_tensor_map(map));

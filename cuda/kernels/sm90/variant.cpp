@@ -1,5 +1,6 @@
 #include "cuda/kernels/sm90/variant.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "base/error.hpp"
@@ -19,28 +20,24 @@ Patches patches_of(const Problem& problem, Direction direction) {
       problem, direction == Direction::forward ? forward_lattices(problem) : data_gradient_lattices(problem));
 }
 
-double tiles_of(int patches, int channels, const PatchCut& cut) {
-  return double(patches) * blocks_for(channels, cut.columns);
-}
-
-// In units of a patch by one column at full speed.
-double time_of(int patches, int channels, const PatchCut& cut, const DeviceProperties& device) {
-  const auto tiles = static_cast<int64_t>(tiles_of(patches, channels, cut));
-  const int64_t rounds = (tiles + device.multiprocessors - 1) / device.multiprocessors;
-  return static_cast<double>(rounds) * cut.columns / cut.speed;
-}
-
 }  // namespace
 
-const PatchCut& choose_cut(int patches, int channels, const DeviceProperties& device) {
+double PatchCut::time(int patches) const {
+  return static_cast<double>(blocks_for(patches, blocks_each)) * columns / speed;
+}
+
+// The one with which the busiest multiprocessor is done first.
+PatchCut choose_cut(int patches, int channels, const DeviceProperties& device) {
   // 64 columns keep the port of shared memory busy all the time: 16 bytes of pixels and 16 of weights a
   // cycle.
   static constexpr std::array kCuts = {PatchCut{160, 2, 1.0}, PatchCut{128, 1, 1.0}, PatchCut{64, 1, 0.85}};
-  const PatchCut* best = &kCuts[0];
-  for (const PatchCut& cut : kCuts) {
-    if (time_of(patches, channels, cut, device) < time_of(patches, channels, *best, device)) best = &cut;
+  PatchCut best{};
+  for (PatchCut cut : kCuts) {
+    cut.column_blocks = blocks_for(channels, cut.columns);
+    cut.blocks_each = std::clamp(device.multiprocessors / cut.column_blocks, 1, patches);
+    if (best.columns == 0 || cut.time(patches) < best.time(patches)) best = cut;
   }
-  return *best;
+  return best;
 }
 
 double patch_use(const Problem& problem, Direction direction, const DeviceProperties& device) {
@@ -48,9 +45,8 @@ double patch_use(const Problem& problem, Direction direction, const DeviceProper
   const int channels = is_forward ? problem.filters : problem.channels;
   const int pixels = is_forward ? problem.out_pixels() : problem.in_pixels();
   const int patches = patches_of(problem, direction).count;
-  const PatchCut& cut = choose_cut(patches, channels, device);
-  return double(pixels) / kPatchRows * channels /
-         (time_of(patches, channels, cut, device) * device.multiprocessors);
+  const double full = double(pixels) / kPatchRows * channels / device.multiprocessors;
+  return full / choose_cut(patches, channels, device).time(patches);
 }
 
 }  // namespace sm90

@@ -10,12 +10,17 @@ constexpr int blocks_for(int extent, int size) {
   return (extent + size - 1) / size;
 }
 
-// Columns of a tile, and by how many blocks of columns statistics are merged within one.
+// How patches by channels of a result are cut: into blocks of columns, each worked on by `blocks_each` blocks
+// of threads.
 struct PatchCut {
-  int columns, merges;
+  int columns;   // of a block
+  int merges;    // parts of it by which statistics are merged
   double speed;  // multiplications in the time of one of the widest
+  int column_blocks = 0, blocks_each = 0;
+
+  double time(int patches) const;  // in units of a patch by one column at full speed
 };
-const PatchCut& choose_cut(int patches, int channels, const DeviceProperties& device);
+PatchCut choose_cut(int patches, int channels, const DeviceProperties& device);
 
 // The share of the multiprocessors' time that is spent on rows and columns of the result, as far as the cut
 // into tiles decides it: 1 when all are busy all the time with nothing else.
