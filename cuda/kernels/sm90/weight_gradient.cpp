@@ -12,28 +12,33 @@ namespace {
 struct Plan {
   int channels;  // of a tile: 64, or 80 where that wastes less
   int channel_blocks, filter_blocks;
-  int splits;
+  int splits, cluster;
   double time;  // in units of a patch
+
+  int parts() const { return splits / cluster; }  // that the second pass adds up
 };
 
-// What a block does besides its patches, its part of the second pass included, in the time of so many
-// patches.
-constexpr double kOverhead = 1.5;
+// In the time that a multiprocessor needs for a patch (2.6 us of 132 that multiply 790 TFLOP/s): what a block
+// does after its patches, what another launch costs, and how many bytes go by at 4.3 TB/s.
+constexpr double kFinish = 1, kLaunch = 0.75, kSecondPassBytes = 11e6;
 
-// The number of splits with which the busiest multiprocessor is done first.
+// With the number of splits for which the busiest multiprocessor is done first.
 Plan plan(const DeviceProperties& device, const Problem& p, int patches) {
   Plan best{.channels = p.channels % 64 != 0 && p.channels % 80 == 0 ? 80 : 64};
   best.channel_blocks = blocks_for(p.channels, best.channels);
   best.filter_blocks = blocks_for(p.filters, 64);
   const int blocks = best.channel_blocks * best.filter_blocks;
   const int most = std::min(patches, std::max(4 * device.multiprocessors / blocks, 1));
-  for (int splits = 1; splits <= most; ++splits) {
+  for (int splits = 1; splits <= most; splits < 4 ? splits *= 2 : splits += 4) {
+    Plan next = best;
+    next.splits = splits;
+    next.cluster = std::min(splits, 4);
     const int rounds = blocks_for(blocks * splits, device.multiprocessors);
-    const double time = rounds * (blocks_for(patches, splits) + (splits == 1 ? 0.5 : 1) * kOverhead);
-    if (splits == 1 || time < best.time) {
-      best.splits = splits;
-      best.time = time;
+    next.time = rounds * (blocks_for(patches, splits) + kFinish);
+    if (next.parts() > 1) {
+      next.time += kLaunch + next.parts() * static_cast<double>(p.weights()) * 8 / kSecondPassBytes;
     }
+    if (splits == 1 || next.time < best.time) best = next;
   }
   return best;
 }
@@ -46,10 +51,11 @@ template <typename Tile>
 void start(const Stream& stream, const Plan& plan, const WeightGradientKernelArguments& arguments) {
   launch(stream,
          {.name = "convolution weight gradient sm90",
-          .grid = {static_cast<uint32_t>(plan.channel_blocks * plan.filter_blocks),
-                   static_cast<uint32_t>(plan.splits)},
+          .grid = {static_cast<uint32_t>(plan.splits),
+                   static_cast<uint32_t>(plan.channel_blocks * plan.filter_blocks)},
           .threads = Tile::kThreads,
-          .shared_bytes = sizeof(typename Tile::Shared)},
+          .shared_bytes = sizeof(typename Tile::Shared),
+          .cluster = static_cast<uint32_t>(plan.cluster)},
          weight_gradient_kernel<Tile>, arguments);
 }
 
@@ -66,8 +72,8 @@ double weight_gradient_use(const Problem& p, const DeviceProperties& device) {
 }
 
 WorkspaceSize weight_gradient_workspace(const DeviceProperties& device, const Problem& p) {
-  const int splits = plan(device, p, patches_of(p).count).splits;
-  return {splits == 1 ? 0 : static_cast<std::size_t>(splits) * p.weights() * sizeof(float), 0};
+  const int parts = plan(device, p, patches_of(p).count).parts();
+  return {parts == 1 ? 0 : static_cast<std::size_t>(parts) * p.weights() * sizeof(float), 0};
 }
 
 void weight_gradient(const Stream& stream, const DeviceProperties& device, const Problem& p,
@@ -77,7 +83,7 @@ void weight_gradient(const Stream& stream, const DeviceProperties& device, const
   const WeightGradientKernelArguments arguments{
       .x = a.x,
       .dy = a.dy,
-      .dw = chosen.splits == 1 ? a.dw : static_cast<float*>(a.workspace.data),
+      .dw = chosen.parts() == 1 ? a.dw : static_cast<float*>(a.workspace.data),
       .channels = p.channels,
       .filters = p.filters,
       .channel_blocks = chosen.channel_blocks,
@@ -88,7 +94,7 @@ void weight_gradient(const Stream& stream, const DeviceProperties& device, const
   } else {
     start<WeightGradientTile<64>>(stream, chosen, arguments);
   }
-  if (chosen.splits > 1) sum_splits(stream, arguments.dw, chosen.splits, p.weights(), a.dw);
+  if (chosen.parts() > 1) sum_splits(stream, arguments.dw, chosen.parts(), p.weights(), a.dw);
 }
 
 }  // namespace alder::ALDER_BACKEND::convolution::sm90

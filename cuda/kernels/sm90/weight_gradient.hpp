@@ -7,8 +7,10 @@
 //
 // Both operands are MN-major views of the layout of patches.hpp. Three warpgroups own one filter row each and
 // share a patch of x, which they read at their three taps; the gradients of the 16 pixels are loaded into
-// registers once and multiplied with three operands from shared memory. A fourth warpgroup gathers. Patches
-// are dealt out over `splits` blocks, and split_sum.hpp adds the splits up.
+// registers once and multiplied with three operands from shared memory. A fourth warpgroup gathers.
+//
+// Patches are dealt out over `splits` blocks. Those of a cluster add their sums up through each other's
+// shared memory, in the order of their ranks, so that few parts are left for the second pass (split_sum.hpp).
 #pragma once
 
 #include "cuda/kernels/norm_chunk.hpp"
@@ -21,9 +23,9 @@ namespace alder::ALDER_BACKEND::convolution::sm90 {
 struct WeightGradientKernelArguments {
   const uint16_t* x = nullptr;
   const uint16_t* dy = nullptr;
-  float* dw = nullptr;  // [split][filter][tap][channel]
+  float* dw = nullptr;  // [cluster of splits][filter][tap][channel]
   int channels = 0, filters = 0;
-  int channel_blocks = 0;  // block_x counts channel blocks, then filter blocks; block_y the splits
+  int channel_blocks = 0;  // block_y counts channel blocks, then filter blocks; block_x the splits
   NormAffine norm;         // of x
   Patches patches;         // with halo, of the forward lattice
 };
@@ -47,8 +49,14 @@ struct WeightGradientTile {
     unsigned char dy[kFilterPlanes * kGradientPlane];
     unsigned char x[kChannelPlanes * plane_bytes(kMostPixels)];
   };
+  // The sums of one tap of each filter row, for the other blocks of the cluster to read. The pad turns each
+  // filter by eight banks.
+  static constexpr int kRowSums = kFilterRows * kChannels, kRowPitch = kRowSums + 8;
   struct Shared {
-    alignas(128) Stage stages[kStages];
+    union {
+      alignas(128) Stage stages[kStages];
+      float sums[kFilters * kRowPitch];
+    };
     int x_pixel[kMostPixels], dy_pixel[kPatchRows];  // of the patch being gathered; -1: none
     isa::Mbarrier full[kStages], empty[kStages];
   };
@@ -63,8 +71,8 @@ class WeightGradient {
   ALDER_DEVICE WeightGradient(const WeightGradientKernelArguments& p, Shared& shared)
       : p_(p),
         shared_(shared),
-        first_channel_(static_cast<int>(isa::block_x()) % p.channel_blocks * Tile::kChannels),
-        first_filter_(static_cast<int>(isa::block_x()) / p.channel_blocks * Tile::kFilters) {}
+        first_channel_(static_cast<int>(isa::block_y()) % p.channel_blocks * Tile::kChannels),
+        first_filter_(static_cast<int>(isa::block_y()) / p.channel_blocks * Tile::kFilters) {}
 
   ALDER_DEVICE void make_barriers() {
     if (isa::thread() == 0) {
@@ -94,6 +102,8 @@ class WeightGradient {
       isa::fence_async_proxy();
       isa::mbarrier_arrive(shared_.full[stages.stage]);
     }
+    isa::sync_block();  // nobody reads the stages any more
+    for (int s = 0; s < Tile::kFilterColumns; ++s) add_up(s);
   }
 
   // ---- a warpgroup; `r`: its row of the filters
@@ -111,14 +121,19 @@ class WeightGradient {
       if (isa::lane() == 0) isa::mbarrier_arrive(shared_.empty[stages.stage]);
     }
     isa::pin(sums);
-    write(r, sums);
+    isa::sync_block();  // nobody reads the stages any more
+    ALDER_UNROLL
+    for (int s = 0; s < Tile::kFilterColumns; ++s) {
+      put(r, sums[s]);
+      add_up(s);
+    }
   }
 
  private:
   using Sums = float[Tile::kFilterColumns][Tile::kChannels / 2];
 
-  static ALDER_DEVICE int first_patch() { return static_cast<int>(isa::block_y()); }
-  static ALDER_DEVICE int step() { return static_cast<int>(isa::blocks_y()); }
+  static ALDER_DEVICE int first_patch() { return static_cast<int>(isa::block_x()); }
+  static ALDER_DEVICE int step() { return static_cast<int>(isa::blocks_x()); }
 
   ALDER_DEVICE void tabulate(const Patch& patch, int thread) {
     constexpr uint32_t kBarrier = 1;
@@ -193,25 +208,40 @@ class WeightGradient {
         a, isa::shared_address(stage.dy) + static_cast<uint32_t>(plane * Tile::kGradientPlane + at * 16));
   }
 
-  ALDER_DEVICE void write(int r, const Sums& sums) {
+  ALDER_DEVICE void put(int r, const float (&sums)[Tile::kChannels / 2]) {
     const int lane = static_cast<int>(isa::lane()), warp = static_cast<int>(isa::warp()) % 4;
-    constexpr int kTaps = Tile::kFilterRows * Tile::kFilterColumns;
-    float* dw = p_.dw + int64_t{first_patch()} * p_.filters * kTaps * p_.channels;
+    float* row = shared_.sums + (warp * 16 + lane / 4) * Tile::kRowPitch + r * Tile::kChannels + lane % 4 * 2;
     ALDER_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const int filter = first_filter_ + warp * 16 + half * 8 + lane / 4;
-      if (filter >= p_.filters) continue;
-      ALDER_UNROLL
-      for (int s = 0; s < Tile::kFilterColumns; ++s) {
-        float* row = dw + (int64_t{filter} * kTaps + r * Tile::kFilterColumns + s) * p_.channels;
-        ALDER_UNROLL
-        for (int j = 0; j < Tile::kChannels / 8; ++j) {
-          const int channel = first_channel_ + j * 8 + lane % 4 * 2;
-          if (channel >= p_.channels) continue;
-          isa::store(row + channel, isa::F32x2{{sums[s][j * 4 + half * 2], sums[s][j * 4 + half * 2 + 1]}});
-        }
-      }
+    for (int j = 0; j < Tile::kChannels / 8; ++j) {
+      isa::store(row + j * 8, isa::F32x2{{sums[j * 4], sums[j * 4 + 1]}});
+      isa::store(row + 8 * Tile::kRowPitch + j * 8, isa::F32x2{{sums[j * 4 + 2], sums[j * 4 + 3]}});
     }
+  }
+
+  // By all threads of the cluster: each block adds up its share of what all have put, and writes it.
+  ALDER_DEVICE void add_up(int s) {
+    constexpr int kQuads = Tile::kFilters * Tile::kRowSums / 4,
+                  kTaps = Tile::kFilterRows * Tile::kFilterColumns;
+    const int blocks = static_cast<int>(isa::cluster_blocks()), rank = static_cast<int>(isa::cluster_rank());
+    float* dw = p_.dw + int64_t{first_patch() / blocks} * p_.filters * kTaps * p_.channels;
+    isa::cluster_sync();
+    ALDER_NO_UNROLL
+    for (int i = rank * Tile::kThreads + static_cast<int>(isa::thread()); i < kQuads;
+         i += blocks * Tile::kThreads) {
+      const int row = i / (Tile::kRowSums / 4), at = i % (Tile::kRowSums / 4) * 4;
+      const int r = at / Tile::kChannels, channel = first_channel_ + at % Tile::kChannels;
+      if (first_filter_ + row >= p_.filters || channel >= p_.channels) continue;
+      isa::F32x4 sum = {};
+      for (int block = 0; block < blocks; ++block) {
+        const float* theirs = isa::cluster_shared(shared_.sums, static_cast<uint32_t>(block));
+        const auto part = isa::load<isa::F32x4>(theirs + row * Tile::kRowPitch + at);
+        ALDER_UNROLL
+        for (int j = 0; j < 4; ++j) sum[j] += part[j];
+      }
+      const int tap = r * Tile::kFilterColumns + s;
+      isa::store(dw + (int64_t{first_filter_ + row} * kTaps + tap) * p_.channels + channel, sum);
+    }
+    isa::cluster_sync();  // all have been read: room for the next, or leave to end
   }
 
   const WeightGradientKernelArguments& p_;
