@@ -116,30 +116,30 @@ void store_line(Block& block, const MapBits& map, const Line& line, Site site) {
 
 // Puts a copy into flight; `issuer` names the thread of a store.
 void issue(BulkCopy made, Thread* issuer) {
-  Cluster& cluster = *running;
+  Multiprocessor& sm = *running;
   auto copy = std::make_unique<BulkCopy>(std::move(made));
   copy->issuer = issuer;
   race_release(copy.get());
   const Quiet quiet;
-  cluster.in_flight.push_back(std::move(copy));
-  if (issuer == nullptr && lands_at_once(cluster)) land_bulk(cluster, cluster.in_flight.size() - 1);
+  sm.in_flight.push_back(std::move(copy));
+  if (issuer == nullptr && lands_at_once(sm)) land_bulk(sm, sm.in_flight.size() - 1);
 }
 
 MapBits decode(const TensorMap& map, bool im2col, int rank, const char* what, Site site) {
   MapBits bits;
   std::memcpy(static_cast<void*>(&bits), &map, sizeof bits);
-  Cluster& cluster = *running;
-  if (bits.magic != MapBits::kMagic) cluster.fail(site, fmt::format("{} with what is no tensor map", what));
+  Multiprocessor& sm = *running;
+  if (bits.magic != MapBits::kMagic) sm.fail(site, fmt::format("{} with what is no tensor map", what));
   if (bits.im2col != im2col) {
-    cluster.fail(site, fmt::format("{} with {} map", what, bits.im2col ? "an im2col" : "a tiled"));
+    sm.fail(site, fmt::format("{} with {} map", what, bits.im2col ? "an im2col" : "a tiled"));
   }
   if (bits.rank != rank) {
-    cluster.fail(site, fmt::format("{} with {} coordinates, its map has {}", what, rank, int{bits.rank}));
+    sm.fail(site, fmt::format("{} with {} coordinates, its map has {}", what, rank, int{bits.rank}));
   }
-  const Allocation* allocation = cluster.table->find(bits.base);
+  const Allocation* allocation = sm.table->find(bits.base);
   if (allocation == nullptr ||
       static_cast<uint64_t>(bits.base - allocation->data) + bits.extent() > allocation->bytes) {
-    cluster.fail(site, fmt::format("{}: the memory of its map is no longer there", what));
+    sm.fail(site, fmt::format("{}: the memory of its map is no longer there", what));
   }
   return bits;
 }
@@ -155,13 +155,13 @@ void check_capability(const char* what, Site site) {
 
 // Lets one copy in flight take effect. The bytes are moved by an agent of its own, which is ordered after the
 // copy's issue only; completion then shows them to whoever waits for the mbarrier.
-void land_bulk(Cluster& cluster, std::size_t index) {
-  const std::unique_ptr<BulkCopy> copy = std::move(cluster.in_flight[index]);
-  cluster.in_flight.erase(cluster.in_flight.begin() + static_cast<std::ptrdiff_t>(index));
-  Fiber::as_agent(cluster.host, [&] {
+void land_bulk(Multiprocessor& sm, std::size_t index) {
+  const std::unique_ptr<BulkCopy> copy = std::move(sm.in_flight[index]);
+  sm.in_flight.erase(sm.in_flight.begin() + static_cast<std::ptrdiff_t>(index));
+  Fiber::as_agent(sm.host, [&] {
     race_acquire(copy.get());
     copy->transfer();
-    cluster.statistics.copied_bytes += static_cast<uint64_t>(copy->bytes);
+    sm.statistics.copied_bytes += static_cast<uint64_t>(copy->bytes);
     if (copy->mbarrier != 0) complete_bytes(*copy->block, copy->mbarrier, copy->bytes, copy->site);
     if (copy->issuer != nullptr) race_release(&copy->issuer->stores_committed);
   });
@@ -292,12 +292,12 @@ void bulk_store_commit() {
 }
 
 void bulk_store_wait(uint32_t groups_left) {
-  Cluster& cluster = *running;
-  Thread& self = *cluster.thread;
-  for (std::size_t i = 0; i < cluster.in_flight.size();) {
-    const BulkCopy& copy = *cluster.in_flight[i];
+  Multiprocessor& sm = *running;
+  Thread& self = *sm.thread;
+  for (std::size_t i = 0; i < sm.in_flight.size();) {
+    const BulkCopy& copy = *sm.in_flight[i];
     if (copy.issuer == &self && copy.group + groups_left <= self.stores_committed) {
-      land_bulk(cluster, i);
+      land_bulk(sm, i);
     } else {
       ++i;
     }
@@ -320,10 +320,10 @@ void check_fenced(Block& block, const std::byte* chunk, const char* what, Site s
   const uint16_t writer =
       block.unfenced_writer[static_cast<std::size_t>(chunk - block.shared.data()) / kChunk];
   if (writer == 0) return;
-  block.cluster->fail(
-      site, fmt::format("{} reads shared address {:#x}, which thread {} wrote and did not show to the "
-                        "asynchronous proxy (fence_async_proxy)",
-                        what, block.address(chunk), writer - 1));
+  block.sm->fail(site,
+                 fmt::format("{} reads shared address {:#x}, which thread {} wrote and did not show to the "
+                             "asynchronous proxy (fence_async_proxy)",
+                             what, block.address(chunk), writer - 1));
 }
 
 }  // namespace alder::emulator

@@ -16,9 +16,9 @@ void CopyQueue::clear() {
   landed = groups_done = 0;
 }
 
-bool lands_at_once(Cluster& cluster) {
-  if (cluster.options->copies == Copies::random) return cluster.random() % 2 == 0;
-  return cluster.options->copies == Copies::eager;
+bool lands_at_once(Multiprocessor& sm) {
+  if (sm.options->copies == Copies::random) return sm.random() % 2 == 0;
+  return sm.options->copies == Copies::eager;
 }
 
 // Lands the copies before number `upto`, in order; those that landed early are skipped (bytes == 0).
@@ -56,19 +56,19 @@ void land_one(PendingCopy& copy, Thread& thread) {
 }  // namespace
 
 void cp_async(uint32_t to, const void* from, uint32_t bytes, uint32_t valid, Site site) {
-  Cluster& cluster = *running;
-  Thread& self = *cluster.thread;
+  Multiprocessor& sm = *running;
+  Thread& self = *sm.thread;
   std::byte* const target = self.warp->block->at(to, bytes, bytes, "cp.async", site);
   if (valid > 0) {
     check_access(from, bytes, "cp.async", site);
   } else if (reinterpret_cast<std::uintptr_t>(from) % bytes != 0) {
-    cluster.fail(site, fmt::format("cp.async from {}, which is not a multiple of {}", from, bytes));
+    sm.fail(site, fmt::format("cp.async from {}, which is not a multiple of {}", from, bytes));
   }
   {
     const Quiet quiet;
     self.copies.copies.push_back({target, static_cast<const std::byte*>(from), bytes, valid});
   }
-  if (lands_at_once(cluster)) land_one(self.copies.copies.back(), self);
+  if (lands_at_once(sm)) land_one(self.copies.copies.back(), self);
 }
 
 void cp_async_commit() {

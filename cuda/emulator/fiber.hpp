@@ -37,6 +37,10 @@ class Stacks {
   std::size_t count_ = 0, bytes_ = 0;
 };
 
+#if defined(ALDER_EMULATOR_TSAN)
+void retire_race_fiber(void* fiber);
+#endif
+
 class Fiber {
  public:
   using Entry = void (*)(void*);
@@ -69,7 +73,7 @@ class Fiber {
     __tsan_switch_to_fiber(agent, 1);
     act();
     __tsan_switch_to_fiber(host.race_fiber_, 1);
-    __tsan_destroy_fiber(agent);
+    retire_race_fiber(agent);
     __tsan_switch_to_fiber(self, 1);
 #else
     act();
@@ -92,8 +96,10 @@ class Fiber {
   const void* stack_low_ = nullptr;  // for AddressSanitizer
   std::size_t stack_bytes_ = 0;
   void* fake_stack_ = nullptr;
-  void* race_fiber_ = nullptr;  // for ThreadSanitizer
+#if defined(ALDER_EMULATOR_TSAN)
+  void* race_fiber_ = nullptr;
   bool owns_race_fiber_ = false;
+#endif
 };
 
 }  // namespace alder::emulator

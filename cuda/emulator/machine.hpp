@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ constexpr uint32_t kWarp = 32;
 constexpr uint32_t kMaxThreads = 1024;  // of a block
 constexpr uint32_t kMaxWarps = 32;      // of a block
 constexpr uint32_t kMaxCluster = 8;     // blocks; the portable size
+constexpr uint32_t kMaxResident = 8;    // blocks of a multiprocessor
 constexpr uint32_t kNamedBarriers = 16;
 // Shared addresses start here, as on the device, where the system keeps the first bytes for itself.
 constexpr uint32_t kSharedBase = 1024;
@@ -40,6 +42,7 @@ struct Thread;
 struct Warp;
 struct Block;
 struct Cluster;
+struct Multiprocessor;
 
 // What a thread waits for, for the report of a stuck cluster.
 struct Wait {
@@ -127,10 +130,12 @@ struct WgmmaQueue {
 
 struct Warp {
   Block* block = nullptr;
-  uint32_t in_block = 0, in_cluster = 0;  // its number
-  Thread* threads = nullptr;              // kWarp of them; only those of `alive` take part
-  uint32_t ready = 0, alive = 0;          // lanes
-  std::array<Meeting, kWarp> meetings;    // the first `active` are under way
+  uint32_t in_block = 0, in_sm = 0;                   // its number
+  Thread* threads = nullptr;                          // kWarp of them; only those of `alive` take part
+  uint32_t ready = 0, alive = 0;                      // lanes
+  std::array<uint32_t, kNamedBarriers> at_barrier{};  // lanes that wait there
+  uint32_t at_cluster_barrier = 0;
+  std::array<Meeting, kWarp> meetings;  // the first `active` are under way
   uint32_t active = 0, meetings_begun = 0;
   WgmmaQueue wgmma;
   uint32_t registers = 0;  // a thread, as setmaxnreg left it
@@ -141,7 +146,6 @@ struct Barrier {
   bool everybody = false;  // expects all threads that have not left the kernel
   uint32_t phase = 0;
   std::array<int, 2> result{};  // of the reduction, by phase
-  std::array<uint32_t, kMaxWarps * kMaxCluster> waiting{};
 };
 
 struct Mbarrier {
@@ -165,6 +169,8 @@ struct RacePoints {
   char barrier[kNamedBarriers][2];
   char warp[kMaxWarps][2];
   char cluster[2];
+  char wgmma_issue[kMaxWarps];
+  char wgmma_done[kMaxWarps];
 };
 
 // The shared memory of a block, between pages that nobody may touch.
@@ -188,6 +194,7 @@ class SharedArena {
 };
 
 struct Block {
+  Multiprocessor* sm = nullptr;
   Cluster* cluster = nullptr;
   SharedArena shared;
   std::unique_ptr<Thread[]> threads;
@@ -200,6 +207,7 @@ struct Block {
   // as the seam sees, without a proxy fence since. 0: nobody.
   std::vector<uint16_t> unfenced_writer;
 
+  Block& in_cluster(uint32_t rank) const;
   uint32_t address(const void* pointer) const {
     return static_cast<uint32_t>(static_cast<const std::byte*>(pointer) - shared.data()) + kSharedBase;
   }
@@ -220,16 +228,33 @@ struct BulkCopy {
 };
 
 struct Cluster {
-  explicit Cluster(std::size_t stack_bytes) : stack_bytes_(stack_bytes) {}
+  uint32_t first = 0, blocks = 1;  // which of the multiprocessor's blocks
+  uint32_t alive = 0;              // threads
+  Barrier barrier;
+};
 
-  // Runs the blocks first .. first + cluster - 1 (along x) of the launch to their end.
-  void run(const Launch& launch, const std::array<uint32_t, 3>& first, const Options& options, uint64_t seed,
-           const AllocationTable& table, const std::function<void()>& kernel, const LaunchPoints& points);
+// Whom the random order prefers for a while.
+struct Mood {
+  enum class Kind : uint8_t { even, favourite, last_warp, last_block };
+  Kind kind = Kind::even;
+  uint32_t left = 0;  // choices until the next mood
+  uint32_t warp = 0;
+};
+
+struct Multiprocessor {
+  static constexpr std::size_t kReadyWords = kMaxWarps * kMaxResident / 64;
+
+  explicit Multiprocessor(std::size_t stack_bytes) : stack_bytes_(stack_bytes) {}
+
+  // Runs clusters of the launch to their end, beside each other; `firsts` are their first blocks.
+  void run(const Launch& launch, std::span<const std::array<uint32_t, 3>> firsts, const Options& options,
+           uint64_t seed, const AllocationTable& table, const std::function<void()>& kernel,
+           const LaunchPoints& points);
 
   // ---- for the intrinsics; called on a fiber
   void wake(Warp& warp, uint32_t lanes) {
     warp.ready |= lanes;
-    if (lanes != 0) ready_warps_[warp.in_cluster / 64] |= uint64_t{1} << warp.in_cluster % 64;
+    if (lanes != 0) ready_warps_[warp.in_sm / 64] |= uint64_t{1} << warp.in_sm % 64;
   }
   // Lets others run until somebody wakes this thread, which says in its `wait` what it waits for.
   void suspend();
@@ -243,10 +268,10 @@ struct Cluster {
   const AllocationTable* table = nullptr;
   const Allocation* last_hit = nullptr;  // of the address check
   std::vector<std::unique_ptr<Block>> blocks;
-  uint32_t used = 0;         // blocks of the current launch
+  std::array<Cluster, kMaxResident> clusters;
+  uint32_t resident = 0;     // blocks
   uint32_t alive = 0;        // threads of them that have not left the kernel
   Thread* thread = nullptr;  // that runs
-  Barrier barrier;           // of the cluster
   std::vector<std::unique_ptr<BulkCopy>> in_flight;
   Statistics statistics;
 
@@ -254,9 +279,14 @@ struct Cluster {
 
  private:
   static void thread_main(void* thread);
-  void prepare(const std::array<uint32_t, 3>& first);
-  void prepare(Block& block, uint32_t rank, const std::array<uint32_t, 3>& first);
+  void prepare(std::span<const std::array<uint32_t, 3>> firsts);
+  void prepare(Block& block, uint32_t number, const std::array<uint32_t, 3>& first);
+  void prepare(Thread& thread, const Indices& indices, std::size_t stack);
   Thread* next();
+  Warp& warp_at(uint32_t number);
+  Warp& random_warp();
+  Warp& lowest_warp();
+  Warp& highest_warp();
   Thread* take(Warp& warp, uint32_t lane);
   void leave(Thread& thread);  // it has returned from the kernel
   void switch_from(Fiber& fiber, Thread* to, bool for_good);
@@ -266,27 +296,32 @@ struct Cluster {
 
   std::size_t stack_bytes_;
   Stacks stacks_;
-  std::array<uint64_t, kMaxWarps * kMaxCluster / 64> ready_warps_{};
+  std::array<uint64_t, kReadyWords> ready_warps_{};
   uint64_t random_state_ = 1;
+  Mood mood_;
   const std::function<void()>* kernel_ = nullptr;
   const LaunchPoints* points_ = nullptr;
   std::string error_;
 };
 
-// The cluster that this host thread runs.
-extern constinit thread_local Cluster* running;
+inline Block& Block::in_cluster(uint32_t rank) const {
+  return *sm->blocks[cluster->first + rank];
+}
+
+// What this host thread plays.
+extern constinit thread_local Multiprocessor* running;
 
 // ---- between the emulator's files
 void meet(const Operation& operation, uint32_t mask, void* argument, uint64_t tag, Site site);
 void recheck_meetings(Warp& warp);    // after a lane left
 void recheck_barriers(Block& block);  // after a thread left
 void land_copies(Thread& thread, std::size_t upto);
-void land_bulk(Cluster& cluster, std::size_t index);
-bool lands_at_once(Cluster& cluster);  // an asynchronous operation, now being issued
+void land_bulk(Multiprocessor& sm, std::size_t index);
+bool lands_at_once(Multiprocessor& sm);  // an asynchronous operation, now being issued
 void check_mbarrier(Block& block, uint32_t address, const char* what, Site site);
 void check_fenced(Block& block, const std::byte* chunk, const char* what, Site site);
 void complete_bytes(Block& block, uint32_t mbarrier, int64_t bytes, Site site);
-void end_of_block(Block& block);  // what may not be left behind
+std::string end_of_block(Block& block);  // what it should not have left behind, or nothing
 std::string describe(const Wait& wait, const Block& block);
 void note_generic_write(std::byte* to, std::size_t bytes);
 

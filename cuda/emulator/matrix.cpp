@@ -33,7 +33,7 @@ void load_one(Warp& warp, uint32_t index, bool transposed) {
     rows[r] = warp.block->at(load.address, 16, 16, "ldmatrix", load.site);
     banks |= 1U << (load.address / 16 % 8);
   }
-  Statistics& statistics = warp.block->cluster->statistics;
+  Statistics& statistics = warp.block->sm->statistics;
   ++statistics.ldmatrix_phases;
   statistics.ldmatrix_conflicts += std::popcount(banks) < 8 ? 1 : 0;
   for (uint32_t lane = 0; lane < kWarp; ++lane) {
@@ -87,7 +87,7 @@ void execute_multiply(Warp& warp, uint32_t) {
   }
   const int rows = lanes[0]->rows, columns = lanes[0]->columns;
   constexpr int kMaxColumns = 32;
-  if (columns > kMaxColumns) warp.block->cluster->fail({}, "mma_tile of more than 32 columns of 8");
+  if (columns > kMaxColumns) warp.block->sm->fail({}, "mma_tile of more than 32 columns of 8");
   float a[16][16];
   Floats8 b[kMaxColumns][16];
   for (int j = 0; j < columns; ++j) gather_b(b[j], lanes, j);
@@ -101,7 +101,7 @@ void execute_multiply(Warp& warp, uint32_t) {
       scatter_tile(d, of);
     }
   }
-  warp.block->cluster->statistics.multiply_adds += static_cast<uint64_t>(rows) * columns * 16 * 8 * 16;
+  warp.block->sm->statistics.multiply_adds += static_cast<uint64_t>(rows) * columns * 16 * 8 * 16;
 }
 
 }  // namespace

@@ -22,10 +22,10 @@ Mbarrier& find(Block& block, uint32_t address, const char* what, Site site) {
   const auto number = static_cast<std::size_t>(word & ~kTagMask);
   if ((word & kTagMask) != kTag || number >= block.mbarriers.size() ||
       block.mbarriers[number]->address != address) {
-    block.cluster->fail(
-        site, fmt::format("{} at shared address {:#x}: there is no mbarrier, it was not initialised "
-                          "or was written over",
-                          what, address));
+    block.sm->fail(site,
+                   fmt::format("{} at shared address {:#x}: there is no mbarrier, it was not initialised "
+                               "or was written over",
+                               what, address));
   }
   return *block.mbarriers[number];
 }
@@ -39,13 +39,13 @@ std::string where_made(const Mbarrier& mbarrier) {
 void settle(Block& block, Mbarrier& mbarrier, Site site) {
   if (mbarrier.pending > 0) return;
   if (mbarrier.bytes < 0) {
-    block.cluster->fail(site, fmt::format("{} received {} bytes more than phase {} expects",
-                                          where_made(mbarrier), -mbarrier.bytes, mbarrier.phase));
+    block.sm->fail(site, fmt::format("{} received {} bytes more than phase {} expects", where_made(mbarrier),
+                                     -mbarrier.bytes, mbarrier.phase));
   }
   if (mbarrier.bytes > 0) return;
   ++mbarrier.phase;
   mbarrier.pending = mbarrier.count;
-  for (const Thread* waiting : mbarrier.waiting) block.cluster->wake(*waiting->warp, 1U << waiting->lane);
+  for (const Thread* waiting : mbarrier.waiting) block.sm->wake(*waiting->warp, 1U << waiting->lane);
   mbarrier.waiting.clear();
 }
 
@@ -54,9 +54,9 @@ void arrive(Block& block, uint32_t address, uint32_t bytes, const char* what, Si
   race_release(&mbarrier.race_points[mbarrier.phase & 1]);
   const Quiet quiet;
   if (mbarrier.pending == 0) {
-    block.cluster->fail(
-        site, fmt::format("{} at {}: phase {} has its {} arrivals and only waits for {} bytes", what,
-                          where_made(mbarrier), mbarrier.phase, mbarrier.count, mbarrier.bytes));
+    block.sm->fail(site,
+                   fmt::format("{} at {}: phase {} has its {} arrivals and only waits for {} bytes", what,
+                               where_made(mbarrier), mbarrier.phase, mbarrier.count, mbarrier.bytes));
   }
   mbarrier.bytes += bytes;
   --mbarrier.pending;
@@ -98,11 +98,12 @@ void mbarrier_arrive(uint32_t address, Site site) {
 }
 
 void mbarrier_arrive_remote(uint32_t address, uint32_t rank, Site site) {
-  if (rank >= running->used) {
-    running->fail(site,
-                  fmt::format("mbarrier_arrive_remote in block {}: the cluster has {}", rank, running->used));
+  const Block& own = own_block();
+  if (rank >= own.cluster->blocks) {
+    running->fail(site, fmt::format("mbarrier_arrive_remote in block {}: the cluster has {}", rank,
+                                    own.cluster->blocks));
   }
-  arrive(*running->blocks[rank], address, 0, "mbarrier_arrive_remote", site);
+  arrive(own.in_cluster(rank), address, 0, "mbarrier_arrive_remote", site);
 }
 
 void mbarrier_expect(uint32_t address, uint32_t bytes, bool and_arrive, Site site) {
@@ -125,9 +126,9 @@ void complete_bytes(Block& block, uint32_t address, int64_t bytes, Site site) {
 }
 
 void mbarrier_wait(uint32_t address, uint32_t parity, Site site) {
-  Cluster& cluster = *running;
+  Multiprocessor& sm = *running;
   Block& block = own_block();
-  if (parity > 1) cluster.fail(site, fmt::format("mbarrier_wait for parity {}", parity));
+  if (parity > 1) sm.fail(site, fmt::format("mbarrier_wait for parity {}", parity));
   Mbarrier& mbarrier = find(block, address, "mbarrier_wait", site);
   const Wait here{.kind = Wait::Kind::mbarrier,
                   .what = "mbarrier_wait",
@@ -137,18 +138,18 @@ void mbarrier_wait(uint32_t address, uint32_t parity, Site site) {
   if ((mbarrier.phase & 1) == parity) {
     {
       const Quiet quiet;
-      mbarrier.waiting.push_back(cluster.thread);
+      mbarrier.waiting.push_back(sm.thread);
     }
-    cluster.thread->wait = here;
-    cluster.suspend();
+    sm.thread->wait = here;
+    sm.suspend();
     if ((mbarrier.phase & 1) == parity) {
-      cluster.fail(site,
-                   fmt::format("{} ended two phases while this thread waited for parity {}: nobody made sure "
-                               "that it had seen the first",
-                               where_made(mbarrier), parity));
+      sm.fail(site,
+              fmt::format("{} ended two phases while this thread waited for parity {}: nobody made sure "
+                          "that it had seen the first",
+                          where_made(mbarrier), parity));
     }
   } else {
-    cluster.maybe_yield();
+    sm.maybe_yield();
   }
   race_acquire(&mbarrier.race_points[parity]);
 }

@@ -34,10 +34,11 @@ std::size_t padded(std::size_t bytes) {
 
 // The first byte of a guard that lost its pattern, or `bytes`.
 std::size_t first_written(const std::byte* guard, std::size_t bytes) {
-  for (std::size_t i = 0; i < bytes; ++i) {
-    if (guard[i] != std::byte{kPoison}) return i;
-  }
-  return bytes;
+  static const std::vector<std::byte> untouched(Allocation::kGuard + Allocation::kAlignment,
+                                                std::byte{kPoison});
+  if (std::memcmp(guard, untouched.data(), bytes) == 0) return bytes;
+  return static_cast<std::size_t>(
+      std::find_if(guard, guard + bytes, [](std::byte b) { return b != std::byte{kPoison}; }) - guard);
 }
 
 }  // namespace
@@ -129,10 +130,10 @@ int64_t allocated_device_bytes() {
   return registry().device_bytes;
 }
 
-void check_guards(const AllocationTable& table, std::string_view suspect) {
+void check_guards(const AllocationTable& table, std::string_view kernel) {
   for (const auto& allocation : table.allocations) {
     const std::string overrun = allocation->overrun();
-    if (!overrun.empty()) fail("{} wrote outside of device memory: {}", suspect, overrun);
+    if (!overrun.empty()) fail("kernel {} wrote outside of device memory: {}", kernel, overrun);
   }
 }
 

@@ -15,7 +15,7 @@ namespace alder::emulator {
 
 struct Allocation {
   static constexpr std::size_t kAlignment = 256;  // as cudaMalloc
-  static constexpr std::size_t kGuard = 256;      // bytes before and after
+  static constexpr std::size_t kGuard = 4096;     // bytes before and after
 
   Allocation(std::size_t bytes, std::string purpose);
   Allocation(const Allocation&) = delete;
@@ -51,7 +51,7 @@ void* allocate(std::size_t bytes, std::string_view purpose, bool on_device = tru
 void release(void* data) noexcept;
 int64_t allocated_device_bytes();
 
-// Throws Error when a guard of any allocation was written to; `suspect` did it, or what ran beside it.
-void check_guards(const AllocationTable& table, std::string_view suspect);
+// Throws Error when a guard of any allocation was written to; `kernel` did it, or what ran beside it.
+void check_guards(const AllocationTable& table, std::string_view kernel);
 
 }  // namespace alder::emulator

@@ -1,5 +1,7 @@
 #include "cuda/emulator/options.hpp"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <vector>
@@ -20,18 +22,18 @@ int64_t number(std::string_view key, std::string_view text, int64_t low, int64_t
   return value;
 }
 
-template <typename Enum>
-Enum choice(std::string_view key, std::string_view text, const std::vector<std::string>& names) {
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    if (names[i] == text) return static_cast<Enum>(i);
-  }
-  usage_error("{}", unknown_name(fmt::format("emulator {}", key), text, names));
-}
+constexpr std::array<std::string_view, 3> kOrders = {"forward", "reverse", "random"};
+constexpr std::array<std::string_view, 3> kCopies = {"lazy", "eager", "random"};
+constexpr std::array<std::string_view, 7> kKeys = {"order",      "copies",          "seed", "threads",
+                                                   "capability", "multiprocessors", "bytes"};
 
-const std::vector<std::string> kOrders = {"forward", "reverse", "random"};
-const std::vector<std::string> kCopies = {"lazy", "eager", "random"};
-const std::vector<std::string> kKeys = {"order",      "copies",          "seed", "threads",
-                                        "capability", "multiprocessors", "bytes"};
+template <typename Enum, std::size_t kCount>
+Enum choice(std::string_view key, std::string_view text, const std::array<std::string_view, kCount>& names) {
+  const auto found = std::find(names.begin(), names.end(), text);
+  if (found != names.end()) return static_cast<Enum>(found - names.begin());
+  const std::vector<std::string> known(names.begin(), names.end());
+  usage_error("{}", unknown_name(fmt::format("emulator {}", key), text, known));
+}
 
 void apply(Options& options, std::string_view key, std::string_view value) {
   if (key == "order") {
@@ -49,7 +51,8 @@ void apply(Options& options, std::string_view key, std::string_view value) {
   } else if (key == "bytes") {
     options.device_bytes = number(key, value, 0, INT64_MAX);
   } else {
-    usage_error("{}", unknown_name("emulator option", key, kKeys));
+    const std::vector<std::string> known(kKeys.begin(), kKeys.end());
+    usage_error("{}", unknown_name("emulator option", key, known));
   }
 }
 

@@ -1,4 +1,6 @@
-// What is said of a cluster that is stuck, and of what a block leaves behind.
+// What is said of blocks that are stuck, and of what a block leaves behind.
+#include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <string>
 
@@ -61,9 +63,9 @@ std::string describe(const Wait& wait, const Block& block) {
   return "for its first turn";
 }
 
-std::string Cluster::stuck() const {
+std::string Multiprocessor::stuck() const {
   std::string text = fmt::format("kernel {}", launch->name);
-  for (uint32_t rank = 0; rank < used; ++rank) {
+  for (uint32_t rank = 0; rank < resident; ++rank) {
     const Block& block = *blocks[rank];
     if (block.alive == 0) continue;
     std::map<std::string, std::vector<uint32_t>> groups;
@@ -81,27 +83,21 @@ std::string Cluster::stuck() const {
   return text;
 }
 
-void end_of_block(Block& block) {
-  const Launch& launch = *block.cluster->launch;
-  const Indices& who = block.threads[0].indices;
-  const auto wrong = [&](const std::string& what) {
-    fail("kernel {}, block ({},{},{}) {}", launch.name, who.block[0], who.block[1], who.block[2], what);
-  };
-  if (block.shared.overrun()) {
-    wrong(fmt::format("wrote past the {} bytes of its shared memory", launch.shared_bytes));
-  }
-  for (const auto& copy : block.cluster->in_flight) {
+std::string end_of_block(Block& block) {
+  const Launch& launch = *block.sm->launch;
+  if (block.shared.overrun())
+    return fmt::format("wrote past the {} bytes of its shared memory", launch.shared_bytes);
+  for (const auto& copy : block.sm->in_flight) {
     if (copy->block == &block) {
-      wrong(fmt::format("ended while the bulk copy of {}:{} was in flight {} its shared memory",
-                        copy->site.file, copy->site.line, copy->issuer == nullptr ? "to" : "from"));
+      return fmt::format("ended while the bulk copy of {}:{} was in flight {} its shared memory",
+                         copy->site.file, copy->site.line, copy->issuer == nullptr ? "to" : "from");
     }
   }
   for (const auto& mbarrier : block.mbarriers) {
     if (mbarrier->bytes != 0) {
-      wrong(fmt::format("ended with {} bytes {} at the mbarrier made at {}:{}",
-                        mbarrier->bytes < 0 ? -mbarrier->bytes : mbarrier->bytes,
-                        mbarrier->bytes < 0 ? "too many" : "missing", mbarrier->site.file,
-                        mbarrier->site.line));
+      return fmt::format("ended with {} bytes {} at the mbarrier made at {}:{}", std::abs(mbarrier->bytes),
+                         mbarrier->bytes < 0 ? "too many" : "missing", mbarrier->site.file,
+                         mbarrier->site.line);
     }
   }
   for (uint32_t w = 0; w * kWarp < launch.threads; ++w) {
@@ -109,18 +105,20 @@ void end_of_block(Block& block) {
     const Warp& first = block.warps[w / 4 * 4];
     if (!warp.wgmma.issued.empty()) {
       const Site site = warp.wgmma.issued.front().site;
-      wrong(fmt::format("ended with the wgmma of {}:{} never waited for", site.file, site.line));
+      return fmt::format("ended with the wgmma of {}:{} never waited for", site.file, site.line);
     }
     if (warp.wgmma.count != first.wgmma.count) {
-      wrong(fmt::format("issued {} wgmma in warp {}, but {} in warp {} of the same warpgroup",
-                        warp.wgmma.count, w, first.wgmma.count, first.in_block));
+      return fmt::format("issued {} wgmma in warp {}, but {} in warp {} of the same warpgroup",
+                         warp.wgmma.count, w, first.wgmma.count, first.in_block);
     }
   }
   if (launch.programmatic) {
-    bool waited = false;
-    for (uint32_t t = 0; t < launch.threads; ++t) waited |= block.threads[t].waited_for_predecessor;
-    if (!waited) wrong("was launched ahead of its predecessor's end and never called grid_dependency_wait");
+    const std::span threads(block.threads.get(), launch.threads);
+    const bool waited =
+        std::ranges::any_of(threads, [](const Thread& t) { return t.waited_for_predecessor; });
+    if (!waited) return "was launched ahead of its predecessor's end and never called grid_dependency_wait";
   }
+  return {};
 }
 
 }  // namespace alder::emulator

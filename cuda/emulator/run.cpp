@@ -19,11 +19,11 @@ namespace {
 // Kernels' frames grow with the sanitizers' red zones.
 constexpr std::size_t kStackBytes = kSanitized ? 256 * 1024 : 64 * 1024;
 
-// Clusters (stacks, shared memory) to use again, and the host threads that run them.
+// Multiprocessors (stacks, shared memory) to use again, and the host threads that run them.
 struct Machine {
   std::mutex mutex;
-  std::vector<std::unique_ptr<Cluster>> idle;  // guarded by mutex
-  Statistics statistics;                       // guarded by mutex
+  std::vector<std::unique_ptr<Multiprocessor>> idle;  // guarded by mutex
+  Statistics statistics;                              // guarded by mutex
 
   std::mutex pool_mutex;  // held by the launch that uses the pool
   std::unique_ptr<WorkerPool> pool;
@@ -34,34 +34,34 @@ Machine& machine() {
   return instance;
 }
 
-class ClusterLease {
+class Lease {
  public:
-  ClusterLease() {
+  Lease() {
     const std::lock_guard lock(machine().mutex);
     if (machine().idle.empty()) {
-      cluster_ = std::make_unique<Cluster>(kStackBytes);
+      sm_ = std::make_unique<Multiprocessor>(kStackBytes);
     } else {
-      cluster_ = std::move(machine().idle.back());
+      sm_ = std::move(machine().idle.back());
       machine().idle.pop_back();
     }
   }
-  ClusterLease(const ClusterLease&) = delete;
-  ClusterLease& operator=(const ClusterLease&) = delete;
-  ~ClusterLease() {
+  Lease(const Lease&) = delete;
+  Lease& operator=(const Lease&) = delete;
+  ~Lease() {
     const std::lock_guard lock(machine().mutex);
-    const Statistics done = std::exchange(cluster_->statistics, {});
+    const Statistics done = std::exchange(sm_->statistics, {});
     Statistics& sum = machine().statistics;
     sum.switches += done.switches;
     sum.multiply_adds += done.multiply_adds;
     sum.copied_bytes += done.copied_bytes;
     sum.ldmatrix_phases += done.ldmatrix_phases;
     sum.ldmatrix_conflicts += done.ldmatrix_conflicts;
-    machine().idle.push_back(std::move(cluster_));
+    machine().idle.push_back(std::move(sm_));
   }
-  Cluster& operator*() { return *cluster_; }
+  Multiprocessor& operator*() { return *sm_; }
 
  private:
-  std::unique_ptr<Cluster> cluster_;
+  std::unique_ptr<Multiprocessor> sm_;
 };
 
 void check(const Launch& launch) {
@@ -89,7 +89,11 @@ class Progress {
   Progress(const Launch& launch, const std::function<void()>& kernel)
       : launch_(launch), kernel_(kernel), options_(options()), table_(allocation_table()) {
     clusters_ = uint64_t{launch.grid[0] / launch.cluster} * launch.grid[1] * launch.grid[2];
-    if (options_.order == Order::random && clusters_ <= 1 << 20) shuffle();
+    if (options_.order == Order::random) {
+      // Blocks beside each other show what only one of them may do.
+      together_ = std::max(kMaxResident / 2 / launch.cluster, 1U);
+      if (clusters_ <= 1 << 20) shuffle();
+    }
   }
 
   int useful_threads() const {
@@ -99,18 +103,13 @@ class Progress {
   }
 
   void work() {
-    ClusterLease cluster;
-    for (uint64_t turn; !failed_ && (turn = next_.fetch_add(1)) < clusters_;) {
-      const uint64_t index = options_.order == Order::reverse ? clusters_ - 1 - turn
-                             : order_.empty()                 ? turn
-                                                              : order_[turn];
-      const uint64_t along_x = launch_.grid[0] / launch_.cluster;
-      const std::array<uint32_t, 3> first = {static_cast<uint32_t>(index % along_x) * launch_.cluster,
-                                             static_cast<uint32_t>(index / along_x % launch_.grid[1]),
-                                             static_cast<uint32_t>(index / along_x / launch_.grid[1])};
+    Lease sm;
+    for (uint64_t turn; !failed_ && (turn = next_.fetch_add(together_)) < clusters_;) {
+      std::vector<std::array<uint32_t, 3>> firsts;
+      for (uint64_t t = turn; t < std::min<uint64_t>(turn + together_, clusters_); ++t)
+        firsts.push_back(first_block(t));
       try {
-        (*cluster).run(launch_, first, options_, options_.seed * 1'000'003 + index, *table_, kernel_,
-                       points_);
+        (*sm).run(launch_, firsts, options_, options_.seed * 1'000'003 + turn, *table_, kernel_, points_);
       } catch (...) {
         failed_ = true;
         throw;
@@ -131,10 +130,20 @@ class Progress {
       work();
     }
     race_acquire(&points_.end);
-    check_guards(*table_, fmt::format("kernel {}", launch_.name));
+    check_guards(*table_, launch_.name);
   }
 
  private:
+  std::array<uint32_t, 3> first_block(uint64_t turn) const {
+    const uint64_t index = options_.order == Order::reverse ? clusters_ - 1 - turn
+                           : order_.empty()                 ? turn
+                                                            : order_[turn];
+    const uint64_t along_x = launch_.grid[0] / launch_.cluster;
+    return {static_cast<uint32_t>(index % along_x) * launch_.cluster,
+            static_cast<uint32_t>(index / along_x % launch_.grid[1]),
+            static_cast<uint32_t>(index / along_x / launch_.grid[1])};
+  }
+
   void shuffle() {
     order_.resize(clusters_);
     std::iota(order_.begin(), order_.end(), 0);
@@ -150,6 +159,7 @@ class Progress {
   const Options options_;
   const std::shared_ptr<const AllocationTable> table_;
   uint64_t clusters_ = 0;
+  uint32_t together_ = 1;  // clusters that one host thread runs beside each other
   std::vector<uint64_t> order_;
   std::atomic<uint64_t> next_ = 0;
   std::atomic<bool> failed_ = false;

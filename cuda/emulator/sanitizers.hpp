@@ -90,6 +90,10 @@ class Quiet {
  public:
   Quiet() {}  // NOLINT(modernize-use-equals-default): an unused variable of a trivial class would warn
 };
+class Loud {
+ public:
+  Loud() {}  // NOLINT(modernize-use-equals-default)
+};
 inline void race_release(const void*) {}
 inline void race_acquire(const void*) {}
 inline void race_read(const void*, std::size_t) {}

@@ -8,7 +8,7 @@
 namespace alder::emulator {
 
 constinit thread_local const Indices* current = nullptr;
-constinit thread_local Cluster* running = nullptr;
+constinit thread_local Multiprocessor* running = nullptr;
 
 namespace {
 
@@ -20,26 +20,80 @@ uint32_t nth_bit(uint64_t bits, uint32_t n) {
 
 }  // namespace
 
-uint64_t Cluster::random() {  // xorshift64: quick, and good enough for dice
+uint64_t Multiprocessor::random() {  // xorshift64: quick, and good enough for dice
   random_state_ ^= random_state_ << 13;
   random_state_ ^= random_state_ >> 7;
   random_state_ ^= random_state_ << 17;
   return random_state_ * 0x2545F4914F6CDD1D >> 8;
 }
 
-bool Cluster::anybody_ready() const {
+bool Multiprocessor::anybody_ready() const {
   return std::ranges::any_of(ready_warps_, [](uint64_t warps) { return warps != 0; });
 }
 
-Thread* Cluster::take(Warp& warp, uint32_t lane) {
+Thread* Multiprocessor::take(Warp& warp, uint32_t lane) {
   warp.ready &= ~(1U << lane);
-  if (warp.ready == 0) ready_warps_[warp.in_cluster / 64] &= ~(uint64_t{1} << warp.in_cluster % 64);
+  if (warp.ready == 0) ready_warps_[warp.in_sm / 64] &= ~(uint64_t{1} << warp.in_sm % 64);
   return &warp.threads[lane];
 }
 
-// The next thread to run, or null when nobody can: all have left, or the cluster is stuck.
-Thread* Cluster::next() {
-  if (alive == 0) return nullptr;  // what is in flight now will find nobody: end_of_block reports it
+Warp& Multiprocessor::warp_at(uint32_t number) {
+  return blocks[number / kMaxWarps]->warps[number % kMaxWarps];
+}
+
+// A ready warp by the dice. Even odds alone would let all threads advance alike; so for spells of random
+// length one warp goes first whenever it can, or one warp or one whole block only when nobody else can.
+Warp& Multiprocessor::random_warp() {
+  if (mood_.left == 0) {
+    constexpr std::array kSpells = {8U, 64U, 512U, 4096U};
+    const uint64_t dice = random();
+    mood_ = {.kind = static_cast<Mood::Kind>(dice % 4),
+             .left = kSpells[dice / 4 % kSpells.size()],
+             .warp = static_cast<uint32_t>(dice / 64 % (resident * kMaxWarps))};
+    const uint32_t warps = (launch->threads + kWarp - 1) / kWarp;
+    mood_.warp = mood_.warp / kMaxWarps * kMaxWarps + mood_.warp % kMaxWarps % warps;
+  }
+  --mood_.left;
+  std::array<uint64_t, kReadyWords> choice = ready_warps_;
+  uint64_t& word = choice[mood_.warp / 64];
+  const uint64_t block = uint64_t{0xFFFFFFFF} << (mood_.warp & 32);
+  const uint64_t warp = uint64_t{1} << mood_.warp % 64;
+  if (mood_.kind == Mood::Kind::favourite && (word & warp) != 0) return warp_at(mood_.warp);
+  if (mood_.kind == Mood::Kind::last_warp) word &= ~warp;
+  if (mood_.kind == Mood::Kind::last_block) word &= ~block;
+  uint32_t count = 0;
+  for (const uint64_t bits : choice) count += static_cast<uint32_t>(std::popcount(bits));
+  if (count == 0) {
+    choice = ready_warps_;
+    for (const uint64_t bits : choice) count += static_cast<uint32_t>(std::popcount(bits));
+  }
+  auto index = static_cast<uint32_t>(random() % count);
+  uint32_t first = 0;
+  for (const uint64_t bits : choice) {
+    const auto here = static_cast<uint32_t>(std::popcount(bits));
+    if (index < here) return warp_at(first + nth_bit(bits, index));
+    index -= here;
+    first += 64;
+  }
+  __builtin_unreachable();
+}
+
+Warp& Multiprocessor::lowest_warp() {
+  std::size_t word = 0;
+  while (ready_warps_[word] == 0) ++word;
+  return warp_at(static_cast<uint32_t>(word * 64) + nth_bit(ready_warps_[word], 0));
+}
+
+Warp& Multiprocessor::highest_warp() {
+  std::size_t word = kReadyWords - 1;
+  while (ready_warps_[word] == 0) --word;
+  return warp_at(static_cast<uint32_t>(word * 64 + 63) -
+                 static_cast<uint32_t>(std::countl_zero(ready_warps_[word])));
+}
+
+// The next thread to run, or null when nobody can: all have left, or are stuck.
+Thread* Multiprocessor::next() {
+  if (alive == 0) return nullptr;
   if (options->copies == Copies::random && !in_flight.empty() && random() % 8 == 0) {
     land_bulk(*this, random() % in_flight.size());
   }
@@ -47,53 +101,25 @@ Thread* Cluster::next() {
     if (in_flight.empty()) return nullptr;
     land_bulk(*this, options->order == Order::random ? random() % in_flight.size() : 0);
   }
-  const auto warp_at = [&](uint32_t index) -> Warp& {
-    return blocks[index / kMaxWarps]->warps[index % kMaxWarps];
-  };
   if (options->order == Order::random) {
-    uint32_t ready = 0;
-    for (const uint64_t word : ready_warps_) ready += static_cast<uint32_t>(std::popcount(word));
-    uint64_t dice = random();
-    auto choice = static_cast<uint32_t>(dice % ready);
-    for (std::size_t word = 0;; ++word) {
-      const auto here = static_cast<uint32_t>(std::popcount(ready_warps_[word]));
-      if (choice >= here) {
-        choice -= here;
-        continue;
-      }
-      Warp& warp = warp_at(static_cast<uint32_t>(word) * 64 + nth_bit(ready_warps_[word], choice));
-      dice >>= 32;
-      return take(warp, nth_bit(warp.ready, static_cast<uint32_t>(dice) %
-                                                static_cast<uint32_t>(std::popcount(warp.ready))));
-    }
+    Warp& warp = random_warp();
+    return take(warp, nth_bit(warp.ready, static_cast<uint32_t>(random() % std::popcount(warp.ready))));
   }
   const bool forward = options->order == Order::forward;
-  Warp* warp = thread == nullptr ? nullptr : thread->warp;
-  if (warp == nullptr || warp->ready == 0) {  // else stay with the warp: its data is in the cache
-    if (forward) {
-      std::size_t word = 0;
-      while (ready_warps_[word] == 0) ++word;
-      warp = &warp_at(static_cast<uint32_t>(word * 64) + nth_bit(ready_warps_[word], 0));
-    } else {
-      std::size_t word = ready_warps_.size() - 1;
-      while (ready_warps_[word] == 0) --word;
-      warp = &warp_at(static_cast<uint32_t>(word * 64 + 63) -
-                      static_cast<uint32_t>(std::countl_zero(ready_warps_[word])));
-    }
-  }
-  const auto lane = forward ? static_cast<uint32_t>(std::countr_zero(warp->ready))
-                            : kWarp - 1 - static_cast<uint32_t>(std::countl_zero(warp->ready));
-  return take(*warp, lane);
+  const bool stay = thread != nullptr && thread->warp->ready != 0;  // its data is in the cache
+  Warp& warp = stay ? *thread->warp : forward ? lowest_warp() : highest_warp();
+  return take(warp, forward ? static_cast<uint32_t>(std::countr_zero(warp.ready))
+                            : kWarp - 1 - static_cast<uint32_t>(std::countl_zero(warp.ready)));
 }
 
-void Cluster::switch_from(Fiber& fiber, Thread* to, bool for_good) {
+void Multiprocessor::switch_from(Fiber& fiber, Thread* to, bool for_good) {
   ++statistics.switches;
   thread = to;
   current = to == nullptr ? nullptr : &to->indices;
   fiber.switch_to(to == nullptr ? host : to->fiber, for_good);
 }
 
-void Cluster::suspend() {
+void Multiprocessor::suspend() {
   Thread* const self = thread;
   Warp& warp = *self->warp;
   Thread* other = nullptr;
@@ -108,13 +134,13 @@ void Cluster::suspend() {
   self->wait.kind = Wait::Kind::nothing;
 }
 
-void Cluster::maybe_yield() {
+void Multiprocessor::maybe_yield() {
   if (options->order != Order::random) return;
   wake(*thread->warp, 1U << thread->lane);
   suspend();
 }
 
-void Cluster::fail(Site site, const std::string& message) {
+void Multiprocessor::fail(Site site, const std::string& message) {
   std::string text = fmt::format("kernel {}", launch->name);
   if (thread != nullptr) {
     const Indices& who = thread->indices;
@@ -129,36 +155,56 @@ void Cluster::fail(Site site, const std::string& message) {
   __builtin_unreachable();
 }
 
-void Cluster::leave(Thread& gone) {
+// A thread has returned from the kernel.
+void Multiprocessor::leave(Thread& gone) {
   Warp& warp = *gone.warp;
+  Block& block = *warp.block;
   gone.done = true;
   warp.alive &= ~(1U << gone.lane);
-  --warp.block->alive;
+  --block.alive;
+  --block.cluster->alive;
   --alive;
   recheck_meetings(warp);
-  recheck_barriers(*warp.block);
+  recheck_barriers(block);
+  if (block.alive > 0) return;
+  const std::string left = end_of_block(block);
+  if (left.empty()) return;
+  const auto& who = gone.indices.block;
+  error_ = fmt::format("kernel {}, block ({},{},{}) {}", launch->name, who[0], who[1], who[2], left);
 }
 
-void Cluster::thread_main(void* argument) {
+void Multiprocessor::thread_main(void* argument) {
   auto& self = *static_cast<Thread*>(argument);
-  Cluster& cluster = *running;
-  race_acquire(&cluster.points_->begin);
+  Multiprocessor& sm = *running;
+  race_acquire(&sm.points_->begin);
   try {
-    (*cluster.kernel_)();
+    (*sm.kernel_)();
   } catch (const std::exception& error) {
-    cluster.fail({}, error.what());
+    sm.fail({}, error.what());
   }
-  race_release(&cluster.points_->end);
+  race_release(&sm.points_->end);
   Thread* const next = [&] {
     const Quiet quiet;
-    cluster.leave(self);
-    return cluster.next();
+    sm.leave(self);
+    return sm.error_.empty() ? sm.next() : nullptr;
   }();
-  cluster.switch_from(self.fiber, next, true);
+  sm.switch_from(self.fiber, next, true);
 }
 
-void Cluster::prepare(Block& block, uint32_t rank, const std::array<uint32_t, 3>& first) {
-  block.cluster = this;
+void Multiprocessor::prepare(Thread& made, const Indices& indices, std::size_t stack) {
+  made.indices = indices;
+  made.wait = {};
+  made.done = made.waited_for_predecessor = false;
+  made.copies.clear();
+  made.unfenced.clear();
+  made.stores_committed = 0;
+  stacks_.forget(stack);
+  made.fiber.start(stacks_, stack, &Multiprocessor::thread_main, &made);
+}
+
+void Multiprocessor::prepare(Block& block, uint32_t number, const std::array<uint32_t, 3>& first) {
+  block.sm = this;
+  block.cluster = &clusters[number / launch->cluster];
   block.shared.prepare(launch->shared_bytes);
   if constexpr (kRaceChecked) block.race_points = std::make_unique<RacePoints>();
   block.barriers = {};
@@ -173,83 +219,76 @@ void Cluster::prepare(Block& block, uint32_t rank, const std::array<uint32_t, 3>
     Warp& warp = block.warps[w];
     warp.block = &block;
     warp.in_block = w;
-    warp.in_cluster = rank * kMaxWarps + w;
+    warp.in_sm = number * kMaxWarps + w;
     warp.threads = &block.threads[w * kWarp];
     const uint32_t lanes = launch->threads > w * kWarp ? std::min(kWarp, launch->threads - w * kWarp) : 0;
     warp.alive = lanes == kWarp ? ~0U : (1U << lanes) - 1;
     warp.ready = 0;
+    warp.at_barrier = {};
+    warp.at_cluster_barrier = 0;
     warp.active = warp.meetings_begun = 0;
     warp.wgmma.clear();
     warp.registers = 0;
     wake(warp, warp.alive);
   }
+  const uint32_t rank = number % launch->cluster;
+  Indices indices{.threads = launch->threads,
+                  .block = {first[0] + rank, first[1], first[2]},
+                  .blocks = {launch->grid[0], launch->grid[1], launch->grid[2]},
+                  .cluster_rank = rank,
+                  .cluster_blocks = launch->cluster};
   for (uint32_t t = 0; t < launch->threads; ++t) {
-    Thread& made = block.threads[t];
-    made.indices = {.thread = t,
-                    .threads = launch->threads,
-                    .block = {first[0] + rank, first[1], first[2]},
-                    .blocks = {launch->grid[0], launch->grid[1], launch->grid[2]},
-                    .cluster_rank = rank,
-                    .cluster_blocks = launch->cluster};
-    made.warp = &block.warps[t / kWarp];
-    made.lane = t % kWarp;
-    made.wait = {};
-    made.done = made.waited_for_predecessor = false;
-    made.copies.clear();
-    made.unfenced.clear();
-    made.stores_committed = 0;
-    const std::size_t stack = std::size_t{rank} * launch->threads + t;
-    stacks_.forget(stack);
-    made.fiber.start(stacks_, stack, &Cluster::thread_main, &made);
+    indices.thread = t;
+    block.threads[t].warp = &block.warps[t / kWarp];
+    block.threads[t].lane = t % kWarp;
+    prepare(block.threads[t], indices, std::size_t{number} * launch->threads + t);
   }
 }
 
-void Cluster::prepare(const std::array<uint32_t, 3>& first) {
-  used = launch->cluster;
-  alive = used * launch->threads;
-  const std::size_t fibers = alive;
-  if (stacks_.count() < fibers) stacks_ = Stacks(fibers, stack_bytes_);
-  while (blocks.size() < used) blocks.push_back(std::make_unique<Block>());
-  barrier = {};
+void Multiprocessor::prepare(std::span<const std::array<uint32_t, 3>> firsts) {
+  resident = static_cast<uint32_t>(firsts.size()) * launch->cluster;
+  alive = resident * launch->threads;
+  if (stacks_.count() < alive) stacks_ = Stacks(alive, stack_bytes_);
+  while (blocks.size() < resident) blocks.push_back(std::make_unique<Block>());
   in_flight.clear();
   ready_warps_ = {};
   error_.clear();
   last_hit = nullptr;
   thread = nullptr;
   host.adopt_host_thread();
-  for (uint32_t rank = 0; rank < used; ++rank) prepare(*blocks[rank], rank, first);
+  for (uint32_t c = 0; c < firsts.size(); ++c) {
+    clusters[c] = {.first = c * launch->cluster,
+                   .blocks = launch->cluster,
+                   .alive = launch->cluster * launch->threads,
+                   .barrier = {}};
+  }
+  for (uint32_t b = 0; b < resident; ++b) prepare(*blocks[b], b, firsts[b / launch->cluster]);
 }
 
-void Cluster::run(const Launch& what, const std::array<uint32_t, 3>& first, const Options& how, uint64_t seed,
-                  const AllocationTable& allocations, const std::function<void()>& kernel,
-                  const LaunchPoints& points) {
+void Multiprocessor::run(const Launch& what, std::span<const std::array<uint32_t, 3>> firsts,
+                         const Options& how, uint64_t seed, const AllocationTable& allocations,
+                         const std::function<void()>& kernel, const LaunchPoints& points) {
   const Quiet quiet;
   launch = &what;
   options = &how;
   table = &allocations;
   kernel_ = &kernel;
   points_ = &points;
+  mood_ = {};
   random_state_ = seed * 0x9E3779B97F4A7C15 | 1;
   running = this;
-  prepare(first);
+  prepare(firsts);
   switch_from(host, next(), false);
+  // Back on the host thread: all threads have left the kernel, or something is wrong.
   running = nullptr;
   current = nullptr;
   thread = nullptr;
-  finish();
+  if (error_.empty() && alive > 0) error_ = stuck();
+  if (!error_.empty()) throw Error(error_);
 }
 
 void grid_dependency_wait() {
   running->thread->waited_for_predecessor = true;
-}
-
-// Back on the host thread: all threads have left the kernel, or something is wrong.
-void Cluster::finish() {
-  if (!error_.empty()) throw Error(error_);
-  for (uint32_t rank = 0; rank < used; ++rank) {
-    if (blocks[rank]->alive > 0) throw Error(stuck());
-  }
-  for (uint32_t rank = 0; rank < used; ++rank) end_of_block(*blocks[rank]);
 }
 
 }  // namespace alder::emulator

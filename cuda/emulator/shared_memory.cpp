@@ -20,11 +20,12 @@ std::size_t whole_pages(std::size_t bytes) {
   return (bytes + page_bytes() - 1) / page_bytes() * page_bytes();
 }
 
-const SharedArena* arena_of(const Cluster& cluster, const void* pointer, std::size_t bytes) {
-  const SharedArena& own = cluster.thread->warp->block->shared;
-  if (own.contains(pointer, bytes)) return &own;
-  for (uint32_t rank = 0; rank < cluster.used; ++rank) {
-    if (cluster.blocks[rank]->shared.contains(pointer, bytes)) return &cluster.blocks[rank]->shared;
+const SharedArena* arena_of(const Multiprocessor& sm, const void* pointer, std::size_t bytes) {
+  const Block& own = *sm.thread->warp->block;
+  if (own.shared.contains(pointer, bytes)) return &own.shared;
+  for (uint32_t rank = 0; rank < own.cluster->blocks; ++rank) {
+    const SharedArena& other = own.in_cluster(rank).shared;
+    if (other.contains(pointer, bytes)) return &other;
   }
   return nullptr;
 }
@@ -76,27 +77,25 @@ bool SharedArena::overrun() const {
 std::byte* Block::at(uint32_t address, std::size_t bytes, std::size_t alignment, const char* what,
                      Site site) {
   if (address % alignment != 0) {
-    cluster->fail(site,
-                  fmt::format("{}: shared address {:#x} is not a multiple of {}", what, address, alignment));
+    sm->fail(site, fmt::format("{}: shared address {:#x} is not a multiple of {}", what, address, alignment));
   }
   if (address < kSharedBase || address - kSharedBase + bytes > shared.bytes()) {
-    cluster->fail(
-        site, fmt::format("{} of {} bytes at shared address {:#x}: outside of the block's {} bytes, which "
-                          "begin at {:#x}",
-                          what, bytes, address, shared.bytes(), kSharedBase));
+    sm->fail(site,
+             fmt::format("{} of {} bytes at shared address {:#x}: outside of the block's {} bytes, which "
+                         "begin at {:#x}",
+                         what, bytes, address, shared.bytes(), kSharedBase));
   }
   return shared.data() + (address - kSharedBase);
 }
 
 void* shared_memory(std::size_t bytes, std::size_t alignment, Site site) {
-  Cluster& cluster = *running;
-  const SharedArena& arena = cluster.thread->warp->block->shared;
+  Multiprocessor& sm = *running;
+  const SharedArena& arena = sm.thread->warp->block->shared;
   if (bytes > arena.bytes()) {
-    cluster.fail(site, fmt::format("the kernel needs {} bytes of shared memory, its launch gave {}", bytes,
-                                   arena.bytes()));
+    sm.fail(site, fmt::format("the kernel needs {} bytes of shared memory, its launch gave {}", bytes,
+                              arena.bytes()));
   }
-  if (alignment > 1024)
-    cluster.fail(site, fmt::format("shared memory aligned to {}: 1024 at most", alignment));
+  if (alignment > 1024) sm.fail(site, fmt::format("shared memory aligned to {}: 1024 at most", alignment));
   return arena.data();
 }
 
@@ -112,34 +111,34 @@ uint32_t shared_address(const void* pointer, Site site) {
 
 void check_access(const void* pointer, std::size_t bytes, const char* what, Site site) {
   check_range(pointer, bytes, bytes, what, site);
+  // Memory is where threads meet unawares: in random order, now and then somebody else goes first.
+  if (running->options->order == Order::random && running->random() % 16 == 0) running->maybe_yield();
 }
 
 void check_range(const void* pointer, std::size_t bytes, std::size_t alignment, const char* what, Site site) {
-  Cluster& cluster = *running;
+  Multiprocessor& sm = *running;
   const auto address = reinterpret_cast<std::uintptr_t>(pointer);
   if (address % alignment != 0) {
-    cluster.fail(site, fmt::format("{} of {} bytes at {}, which is not a multiple of {}", what, bytes,
-                                   pointer, alignment));
+    sm.fail(site, fmt::format("{} of {} bytes at {}, which is not a multiple of {}", what, bytes, pointer,
+                              alignment));
   }
   const auto inside = [&](const Allocation& allocation) {
     const std::size_t offset = address - reinterpret_cast<std::uintptr_t>(allocation.data);
     return offset < allocation.bytes && bytes <= allocation.bytes - offset;
   };
-  if (cluster.last_hit != nullptr && inside(*cluster.last_hit)) return;
-  if (arena_of(cluster, pointer, bytes) != nullptr) return;
-  const Allocation* near = cluster.table->before(pointer);
+  if (sm.last_hit != nullptr && inside(*sm.last_hit)) return;
+  if (arena_of(sm, pointer, bytes) != nullptr) return;
+  const Allocation* near = sm.table->before(pointer);
   if (near == nullptr) {
-    cluster.fail(site,
-                 fmt::format("{} of {} bytes at {}, which is not in device memory", what, bytes, pointer));
+    sm.fail(site, fmt::format("{} of {} bytes at {}, which is not in device memory", what, bytes, pointer));
   }
   if (!inside(*near)) {
     const std::size_t offset = address - reinterpret_cast<std::uintptr_t>(near->data);
-    cluster.fail(site,
-                 fmt::format("{} of {} bytes at {}: not in device memory; the allocation below it is {}, {} "
-                             "bytes, and this is its byte {}",
-                             what, bytes, pointer, near->purpose, near->bytes, offset));
+    sm.fail(site, fmt::format("{} of {} bytes at {}: not in device memory; the allocation below it is {}, {} "
+                              "bytes, and this is its byte {}",
+                              what, bytes, pointer, near->purpose, near->bytes, offset));
   }
-  cluster.last_hit = near;
+  sm.last_hit = near;
 }
 
 void note_generic_write(std::byte* to, std::size_t bytes) {

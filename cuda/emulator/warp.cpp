@@ -8,16 +8,16 @@ namespace alder::emulator {
 namespace {
 
 // The meeting that these lanes hold, or a new one. Fails when a lane is expected elsewhere.
-Meeting& join(Cluster& cluster, Warp& warp, uint32_t lane, const Operation& operation, uint32_t mask,
+Meeting& join(Multiprocessor& sm, Warp& warp, uint32_t lane, const Operation& operation, uint32_t mask,
               uint64_t tag, Site site) {
   const uint32_t bit = 1U << lane;
   if ((mask & bit) == 0) {
-    cluster.fail(site, fmt::format("{} with mask {:#010x}, which leaves out the calling lane {}",
-                                   operation.name, mask, lane));
+    sm.fail(site, fmt::format("{} with mask {:#010x}, which leaves out the calling lane {}", operation.name,
+                              mask, lane));
   }
   if (operation.aligned && warp.alive != ~0U) {
-    cluster.fail(site, fmt::format("{} in a warp of which only {} lanes are in the kernel", operation.name,
-                                   std::popcount(warp.alive)));
+    sm.fail(site, fmt::format("{} in a warp of which only {} lanes are in the kernel", operation.name,
+                              std::popcount(warp.alive)));
   }
   for (uint32_t i = 0; i < warp.active; ++i) {
     Meeting& meeting = warp.meetings[i];
@@ -25,11 +25,10 @@ Meeting& join(Cluster& cluster, Warp& warp, uint32_t lane, const Operation& oper
     const bool same = meeting.mask == mask && meeting.operation == &operation && meeting.tag == tag &&
                       (!operation.aligned || meeting.site == site);
     if (!same) {
-      cluster.fail(site,
-                   fmt::format("{} (mask {:#010x}) meets {} (mask {:#010x}) of {}:{} in one warp: the lanes "
-                               "have diverged, or their arguments differ",
-                               operation.name, mask, meeting.operation->name, meeting.mask, meeting.site.file,
-                               meeting.site.line));
+      sm.fail(site, fmt::format("{} (mask {:#010x}) meets {} (mask {:#010x}) of {}:{} in one warp: the lanes "
+                                "have diverged, or their arguments differ",
+                                operation.name, mask, meeting.operation->name, meeting.mask,
+                                meeting.site.file, meeting.site.line));
     }
     return meeting;
   }
@@ -47,21 +46,21 @@ void conclude(Warp& warp, Meeting& meeting, uint32_t own_bit) {
   const uint32_t lanes = meeting.arrived;
   if (meeting.operation->execute != nullptr) meeting.operation->execute(warp, lanes);
   meeting = warp.meetings[--warp.active];
-  warp.block->cluster->wake(warp, lanes & ~own_bit);
+  warp.block->sm->wake(warp, lanes & ~own_bit);
 }
 
 }  // namespace
 
 void meet(const Operation& operation, uint32_t mask, void* argument, uint64_t tag, Site site) {
-  Cluster& cluster = *running;
-  Thread& self = *cluster.thread;
+  Multiprocessor& sm = *running;
+  Thread& self = *sm.thread;
   Warp& warp = *self.warp;
   self.argument = argument;
   uint32_t phase = 0;
   [[maybe_unused]] char* point = nullptr;
   const auto come = [&] {
     const Quiet quiet;
-    Meeting& meeting = join(cluster, warp, self.lane, operation, mask, tag, site);
+    Meeting& meeting = join(sm, warp, self.lane, operation, mask, tag, site);
     phase = meeting.phase & 1;
     meeting.arrived |= 1U << self.lane;
     const bool last = complete(meeting, warp);
@@ -80,12 +79,12 @@ void meet(const Operation& operation, uint32_t mask, void* argument, uint64_t ta
     }
   }
   if (come()) {
-    cluster.maybe_yield();
+    sm.maybe_yield();
   } else {
     self.wait.kind = Wait::Kind::warp;
     self.wait.what = operation.name;
     self.wait.site = site;
-    cluster.suspend();
+    sm.suspend();
   }
   if constexpr (kRaceChecked) {
     if (operation.orders_memory) race_acquire(point);

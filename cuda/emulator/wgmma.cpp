@@ -108,14 +108,19 @@ void compute(Warp& warp, const Wgmma& wgmma) {
     multiply_tile(d, a, tiles.get() + std::size_t{j} * 16);
     scatter_tile(d, of);
   }
-  warp.block->cluster->statistics.multiply_adds += uint64_t{16} * 16 * n;
+  warp.block->sm->statistics.multiply_adds += uint64_t{16} * 16 * n;
 }
 
 // Does the first `count` products of the queue.
 void drain(Warp& warp, std::size_t count) {
   WgmmaQueue& queue = warp.wgmma;
-  for (std::size_t i = 0; i < count; ++i) compute(warp, queue.issued[i]);
-  const Quiet quiet;
+  // The operands are read by an agent: after what the warp knew at the issue, before what it does after the
+  // wait.
+  Fiber::as_agent(warp.block->sm->host, [&] {
+    if constexpr (kRaceChecked) race_acquire(&warp.block->race_points->wgmma_issue[warp.in_block]);
+    for (std::size_t i = 0; i < count; ++i) compute(warp, queue.issued[i]);
+    if constexpr (kRaceChecked) race_release(&warp.block->race_points->wgmma_done[warp.in_block]);
+  });
   queue.issued.erase(queue.issued.begin(), queue.issued.begin() + static_cast<std::ptrdiff_t>(count));
   for (std::size_t& end : queue.group_ends) end -= std::min(end, count);
 }
@@ -134,14 +139,13 @@ void execute_issue(Warp& warp, uint32_t) {
     return *static_cast<const Issue*>(warp.threads[lane].argument);
   };
   const Issue& first = of(0);
-  Cluster& cluster = *warp.block->cluster;
-  if (cluster.options->compute_capability < 90) cluster.fail(first.site, "wgmma on a device before sm_90");
+  Multiprocessor& sm = *warp.block->sm;
+  if (sm.options->compute_capability < 90) sm.fail(first.site, "wgmma on a device before sm_90");
   if (!warp.wgmma.fenced) {
-    cluster.fail(first.site,
-                 "wgmma without wgmma_fence since the last wgmma_commit: its registers may be stale");
+    sm.fail(first.site, "wgmma without wgmma_fence since the last wgmma_commit: its registers may be stale");
   }
-  if (warp.in_block / 4 * 4 + 4 > (cluster.launch->threads + kWarp - 1) / kWarp) {
-    cluster.fail(first.site, "wgmma in a warpgroup of fewer than four warps");
+  if (warp.in_block / 4 * 4 + 4 > (sm.launch->threads + kWarp - 1) / kWarp) {
+    sm.fail(first.site, "wgmma in a warpgroup of fewer than four warps");
   }
   Wgmma made{
       .shape = first.shape, .a = first.a, .b = first.b, .accumulate = first.accumulate, .site = first.site};
@@ -149,15 +153,15 @@ void execute_issue(Warp& warp, uint32_t) {
     const Issue& issue = of(lane);
     if (issue.b != first.b || issue.accumulate != first.accumulate ||
         (!first.shape.a_in_registers && issue.a != first.a)) {
-      cluster.fail(first.site,
-                   fmt::format("wgmma: descriptors or accumulation differ between lanes 0 and {}", lane));
+      sm.fail(first.site,
+              fmt::format("wgmma: descriptors or accumulation differ between lanes 0 and {}", lane));
     }
     made.d[lane] = issue.d;
     if (first.shape.a_in_registers) std::copy_n(issue.a_registers, 4, made.a_registers[lane].begin());
   }
   warp.wgmma.issued.push_back(made);
   ++warp.wgmma.count;
-  if (lands_at_once(cluster)) drain(warp, warp.wgmma.issued.size());
+  if (lands_at_once(sm)) drain(warp, warp.wgmma.issued.size());
 }
 
 void execute_fence(Warp& warp, uint32_t) {
@@ -186,15 +190,14 @@ void execute_registers(Warp& warp, uint32_t) {
   warp.registers = *static_cast<const uint32_t*>(warp.threads[0].argument);
   const Block& block = *warp.block;
   uint32_t sum = 0;
-  const uint32_t warps = (block.cluster->launch->threads + kWarp - 1) / kWarp;
+  const uint32_t warps = (block.sm->launch->threads + kWarp - 1) / kWarp;
   for (uint32_t w = 0; w < warps; ++w) {
     if (block.warps[w].registers == 0) return;  // not all have said yet
     sum += block.warps[w].registers * kWarp;
   }
   if (sum > kRegisterFile) {
-    block.cluster->fail(
-        {}, fmt::format("setmaxnreg: the warps of the block ask for {} registers, there are {}", sum,
-                        kRegisterFile));
+    block.sm->fail({}, fmt::format("setmaxnreg: the warps of the block ask for {} registers, there are {}",
+                                   sum, kRegisterFile));
   }
 }
 
@@ -217,6 +220,10 @@ void wgmma(const WgmmaArguments& arguments, float* d, Site site) {
               .b = arguments.b,
               .accumulate = arguments.accumulate,
               .site = site};
+  if constexpr (kRaceChecked) {
+    const Warp& warp = *running->thread->warp;
+    race_release(&warp.block->race_points->wgmma_issue[warp.in_block]);
+  }
   meet(kOperation, ~0U, &issue, static_cast<uint64_t>(arguments.n), site);
 }
 
@@ -228,6 +235,10 @@ void wgmma_commit(Site site) {
 void wgmma_wait(uint32_t groups_left, Site site) {
   static constexpr Operation kOperation{"wgmma.wait_group", execute_wait, true, false};
   meet(kOperation, ~0U, &groups_left, groups_left, site);
+  if constexpr (kRaceChecked) {
+    const Warp& warp = *running->thread->warp;
+    race_acquire(&warp.block->race_points->wgmma_done[warp.in_block]);
+  }
 }
 
 void set_registers(uint32_t count, Site site) {

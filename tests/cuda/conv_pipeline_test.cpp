@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "cuda/emulator/options.hpp"
 #include "pipelines/conv_problem.hpp"
@@ -13,18 +14,19 @@ constexpr double kTolerance = 1e-4;  // float32 sums of up to 1152 products of v
 class ConvPipeline : public testing::TestWithParam<std::string> {};
 
 TEST_P(ConvPipeline, ComputesWhatPlainLoopsCompute) {
+  static const std::vector<ConvReference> references = {
+      ConvReference({.n = 1, .h = 8, .w = 8, .c = 64, .k = 64}),
+      ConvReference({.n = 3, .h = 9, .w = 7, .c = 64, .k = 128}),
+      ConvReference({.n = 1, .h = 5, .w = 3, .c = 128, .k = 64})};
   const emulator::ScopedOptions options(emulator::parse_options(GetParam()));
   const Stream stream("a test");
-  for (const ConvShape shape :
-       {ConvShape{1, 8, 8, 64, 64}, ConvShape{3, 9, 7, 64, 128}, ConvShape{1, 5, 3, 128, 64}}) {
-    const ConvProblem problem(stream, shape);
-    conv_sm80(stream, problem.arguments());
-    EXPECT_LE(problem.worst_error(stream), kTolerance)
-        << "sm80 " << shape.n << "x" << shape.h << "x" << shape.w;
-    fill(stream, problem.arguments().y, 0xFF, sizeof(float) * shape.pixels() * shape.k);
-    conv_sm90(stream, problem.arguments());
-    EXPECT_LE(problem.worst_error(stream), kTolerance)
-        << "sm90 " << shape.n << "x" << shape.h << "x" << shape.w;
+  for (const ConvReference& reference : references) {
+    for (const bool hopper : {false, true}) {
+      const ConvProblem problem(stream, reference);
+      hopper ? conv_sm90(stream, problem.arguments()) : conv_sm80(stream, problem.arguments());
+      EXPECT_LE(problem.worst_error(stream), kTolerance)
+          << (hopper ? "sm90, " : "sm80, ") << reference.shape.h << " rows of " << reference.shape.w;
+    }
   }
 }
 

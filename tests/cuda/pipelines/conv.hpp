@@ -37,7 +37,19 @@ enum class ConvBug : uint8_t {
   overrun_of_x,           // the last block reads pixels that do not exist
   overrun_of_y,           // and writes them
 };
-inline constexpr uint8_t kConvBugs = 12;
+inline constexpr const char* kConvBugNames[] = {"none",
+                                                "no_wait",
+                                                "waits_for_one_too_few",
+                                                "no_barrier",
+                                                "load_before_barrier",
+                                                "conditional_commit",
+                                                "no_halo_mask",
+                                                "wrong_swizzle",
+                                                "wrong_ldmatrix_row",
+                                                "misaligned_row",
+                                                "overrun_of_x",
+                                                "overrun_of_y"};
+inline constexpr uint8_t kConvBugs = sizeof kConvBugNames / sizeof *kConvBugNames;
 // The device knows only `none`.
 void conv_sm80(const Stream& stream, const ConvArguments& arguments, ConvBug bug = ConvBug::none);
 
@@ -59,7 +71,12 @@ enum class HopperBug : uint8_t {
   no_store_barrier,  // and begin before all have written
   no_store_wait,     // and be cut off by the block's end
 };
-inline constexpr uint8_t kHopperBugs = 16;
+inline constexpr const char* kHopperBugNames[] = {
+    "none",         "no_init_barrier", "no_full_wait",     "no_empty_wait",
+    "wrong_phase",  "expects_too_few", "expects_too_many", "early_release",
+    "over_arrival", "wrong_swizzle",   "no_wgmma_fence",   "no_wgmma_wait",
+    "no_halo",      "no_proxy_fence",  "no_store_barrier", "no_store_wait"};
+inline constexpr uint8_t kHopperBugs = sizeof kHopperBugNames / sizeof *kHopperBugNames;
 void conv_sm90(const Stream& stream, const ConvArguments& arguments, HopperBug bug = HopperBug::none);
 
 }  // namespace alder::ALDER_BACKEND::pipelines
