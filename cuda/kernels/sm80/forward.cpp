@@ -40,7 +40,7 @@ void forward(const Stream& stream, const DeviceProperties& device, const Problem
         MomentsScratch::carve(a.workspace.data, a.workspace.counters, row_tiles(tile, problem),
                               problem.filters, column_blocks(tile, problem));
   }
-  launch_gather_gemm<Weights::k_major>(stream, "convolution forward sm80", tile, arguments);
+  launch_gather_gemm<isa::Major::k>(stream, "convolution forward sm80", tile, arguments);
 }
 
 }  // namespace alder::ALDER_BACKEND::convolution::sm80

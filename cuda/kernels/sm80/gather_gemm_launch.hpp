@@ -54,7 +54,7 @@ inline const TileShape& choose_tile(int rows, int columns, int multiprocessors) 
   return *best;
 }
 
-template <Weights kWeights>
+template <isa::Major kWeights>
 void launch_gather_gemm(const Stream& stream, const char* name, const TileShape& tile,
                         const GatherGemmArguments& arguments) {
   int rows = 0;

@@ -13,7 +13,7 @@ void data_gradient(const Stream& stream, const DeviceProperties& device, const P
                                .norm = {},
                                .result = {.result = a.dx, .addend = a.addend, .channels = problem.channels},
                                .patches = make_patches(problem, data_gradient_lattices(problem))};
-  launch_patch_gemm<Weights::mn_major>(stream, device, problem, "convolution data gradient sm90", arguments);
+  launch_patch_gemm<isa::Major::mn>(stream, device, problem, "convolution data gradient sm90", arguments);
 }
 
 }  // namespace alder::ALDER_BACKEND::convolution::sm90

@@ -3,9 +3,9 @@
 
 namespace alder::ALDER_BACKEND::convolution::sm90 {
 
-static_assert(NarrowTile<Weights::k_major>::Result::kMerges == 1 &&
-              MiddleTile<Weights::k_major>::Result::kMerges == 1 &&
-              WideTile<Weights::k_major>::Result::kMerges == 2);  // as choose_cut's table says
+static_assert(NarrowTile<isa::Major::k>::Result::kMerges == 1 &&
+              MiddleTile<isa::Major::k>::Result::kMerges == 1 &&
+              WideTile<isa::Major::k>::Result::kMerges == 2);  // as choose_cut's table says
 
 namespace {
 
@@ -15,7 +15,7 @@ struct MomentTiles {
 };
 MomentTiles moment_tiles(const DeviceProperties& device, const Problem& problem, int patches) {
   const PatchCut cut = choose_cut(patches, problem.filters, device);
-  return {cut.blocks_each * NarrowTile<Weights::k_major>::kWarpgroups, cut.column_blocks * cut.merges};
+  return {cut.blocks_each * NarrowTile<isa::Major::k>::kWarpgroups, cut.column_blocks * cut.merges};
 }
 
 }  // namespace
@@ -43,7 +43,7 @@ void forward(const Stream& stream, const DeviceProperties& device, const Problem
     arguments.result.scratch = MomentsScratch::carve(a.workspace.data, a.workspace.counters, tiles.count,
                                                      problem.filters, tiles.column_blocks);
   }
-  launch_patch_gemm<Weights::k_major>(stream, device, problem, "convolution forward sm90", arguments);
+  launch_patch_gemm<isa::Major::k>(stream, device, problem, "convolution forward sm90", arguments);
 }
 
 }  // namespace alder::ALDER_BACKEND::convolution::sm90

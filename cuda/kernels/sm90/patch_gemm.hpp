@@ -41,15 +41,13 @@ struct PatchGemmArguments {
 
 // Forward weights [filter][tap, channel] are K-major columns; a slice is kColumns lines of 64 channels. For
 // the data gradient they are MN-major: a slice is 64 filters, in boxes of 64 channels of dx.
-enum class Weights : uint8_t { k_major, mn_major };
-
-template <int kColumnsOf, Weights kWeightsOf, int kStagesOf>
+template <int kColumnsOf, isa::Major kWeightsOf, int kStagesOf>
 struct PatchGemmTile {
   static constexpr int kColumns = kColumnsOf, kStages = kStagesOf;
-  static constexpr Weights kWeights = kWeightsOf;
+  static constexpr isa::Major kWeights = kWeightsOf;
   static constexpr int kLineBytes = kSlab * 2;  // the span of the 128-byte swizzle
-  static constexpr int kBoxes = kWeights == Weights::mn_major ? (kColumns + kSlab - 1) / kSlab : 1;
-  static constexpr int kBoxLines = kWeights == Weights::mn_major ? kSlab : kColumns;
+  static constexpr int kBoxes = kWeights == isa::Major::mn ? (kColumns + kSlab - 1) / kSlab : 1;
+  static constexpr int kBoxLines = kWeights == isa::Major::mn ? kSlab : kColumns;
   static constexpr int kBoxBytes = kBoxLines * kLineBytes;
   static constexpr int kSliceBytes = kBoxes * kBoxBytes;
 
@@ -216,7 +214,7 @@ class PatchGemm {
   ALDER_DEVICE void load_slice(const TensorMap& map, int stage, int tap_column, int summed, int column) {
     isa::Mbarrier& full = shared_.weights_full[stage];
     isa::mbarrier_arrive_expect(full, Tile::kSliceBytes);
-    if constexpr (Tile::kWeights == Weights::k_major) {
+    if constexpr (Tile::kWeights == isa::Major::k) {
       isa::tma_load(shared_.weights[stage], map, full, {tap_column + summed, column});
     } else {
       ALDER_UNROLL
@@ -329,8 +327,7 @@ class PatchGemm {
       ALDER_UNROLL
       for (int i = 0; i < Tile::kCellsEach; ++i) {
         const uint64_t a = isa::matrix_descriptor(cells[i] + at * 2 * plane, Swizzle::none, plane, line);
-        constexpr isa::Major kMajor = Tile::kWeights == Weights::k_major ? isa::Major::k : isa::Major::mn;
-        isa::wgmma<Tile::kColumns, isa::Major::k, kMajor>(sums[i], a, b, some || k > 0);
+        isa::wgmma<Tile::kColumns, isa::Major::k, Tile::kWeights>(sums[i], a, b, some || k > 0);
       }
     };
     if (steps == kSlab / 16) {
@@ -351,7 +348,7 @@ class PatchGemm {
   // Of 16 values of the summed index: 32 bytes along the lines, or 16 lines.
   static ALDER_DEVICE uint64_t weights_descriptor(uint32_t slice, uint32_t k) {
     constexpr uint32_t kEightLines = 8 * Tile::kLineBytes;
-    if constexpr (Tile::kWeights == Weights::k_major) {
+    if constexpr (Tile::kWeights == isa::Major::k) {
       return isa::matrix_descriptor(slice + k * 32, Swizzle::bytes128, 16, kEightLines);
     } else {
       return isa::matrix_descriptor(slice + k * 2 * kEightLines, Swizzle::bytes128, Tile::kBoxBytes,

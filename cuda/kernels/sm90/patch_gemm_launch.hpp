@@ -10,14 +10,14 @@
 namespace alder::ALDER_BACKEND::convolution::sm90 {
 
 // Columns, weights, stages: nine, so that all taps of 64 channels and filters may stay; else what fits.
-template <Weights kWeights>
+template <isa::Major kWeights>
 using NarrowTile = PatchGemmTile<64, kWeights, 9>;
-template <Weights kWeights>
+template <isa::Major kWeights>
 using MiddleTile = PatchGemmTile<128, kWeights, 5>;
-template <Weights kWeights>
-using WideTile = PatchGemmTile<160, kWeights, kWeights == Weights::k_major ? 4 : 3>;
+template <isa::Major kWeights>
+using WideTile = PatchGemmTile<160, kWeights, kWeights == isa::Major::k ? 4 : 3>;
 
-template <Weights kWeights>
+template <isa::Major kWeights>
 void launch_patch_gemm(const Stream& stream, const DeviceProperties& device, const Problem& problem,
                        const char* name, PatchGemmArguments& arguments) {
   const PatchCut cut = choose_cut(arguments.patches.count, arguments.result.channels, device);
