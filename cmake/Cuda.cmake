@@ -35,6 +35,7 @@ else()
 endif()
 
 if(ALDER_HAVE_CUDA)
+  find_package(Python3 COMPONENTS Interpreter)  # for the account of registers and spills
   if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.4)
     message(FATAL_ERROR "CUDA ${CMAKE_CUDA_COMPILER_VERSION}: 12.4 or newer is needed; "
                         "or configure with -DALDER_CUDA=OFF")
@@ -55,6 +56,10 @@ function(alder_cuda_settings target)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -lineinfo -Xcompiler=-Wall>
     $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${ALDER_WERROR}>>:-Werror=all-warnings>)
+  if(Python3_FOUND)  # tools/ptxas-ledger check, after a build, tells what has grown
+    set(launcher ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tools/ptxas-ledger record ${CMAKE_CUDA_COMPILER_LAUNCHER})
+    set_target_properties(${target} PROPERTIES CUDA_COMPILER_LAUNCHER "${launcher}")
+  endif()
   # fmt 9 takes nvcc for a compiler without constexpr.
   target_compile_definitions(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>)
 endfunction()

@@ -4,6 +4,7 @@ namespace alder::ALDER_BACKEND::convolution {
 
 std::span<const Variant* const> variants() {
   static const Variant* const all[] = {
+      &sm90_variant(),
       &sm80_variant(),
       &gemm_variant(),
       &naive_variant(),

@@ -9,6 +9,7 @@
 
 namespace alder::ALDER_BACKEND::convolution {
 
+const Variant& sm90_variant();
 const Variant& sm80_variant();
 const Variant& gemm_variant();
 // The same with another limit for the bytes of x laid out as rows (gemm_convolution.cpp).

@@ -49,73 +49,66 @@ class ResultTile {
  public:
   static constexpr int kRows = kRowsOf, kColumns = kColumnsOf;
   static constexpr int kPitch = kColumns + 8;  // values
-  static constexpr int kChunks = kColumns / 8;
-  // Neighbouring threads share a row: as many as a power of two allows, so that lanes which meet the same
-  // channels lie that far apart.
-  static constexpr int kRowThreads = (kChunks & -kChunks) < 16 ? (kChunks & -kChunks) : 16;
-  static constexpr int kPasses = kChunks / kRowThreads;
-  static constexpr int kPassColumns = kRowThreads * 8;
-  static constexpr int kRowsAtOnce = Team::kThreads / kRowThreads;
-  static constexpr int kWarps = Team::kThreads / static_cast<int>(isa::kWarpThreads);
-  static_assert(kColumns % 8 == 0 && kPasses * kRowThreads == kChunks);
+  static constexpr int kRowThreads = kColumns / 8;
+  static constexpr int kRowsAtOnce = Team::kThreads / kRowThreads;  // some threads may be left over
+  // Statistics are merged by blocks of columns that a team has threads for.
+  static constexpr int kMergeColumns = kColumns <= Team::kThreads ? kColumns : kColumns / 2;
+  static constexpr int kMerges = kColumns / kMergeColumns;
+  static_assert(kColumns % 8 == 0 && kMergeColumns <= Team::kThreads && kMerges * kMergeColumns == kColumns);
 
-  struct Shared {
+  union Shared {
     alignas(16) uint16_t values[kRows * kPitch];
-    isa::F32x2 sums[kWarps][kPassColumns];
-    float merge[Team::kThreads];
+    isa::F32x2 sums[kRowsAtOnce][kColumns];  // when the values are written
+    float merge[Team::kThreads];             // when the sums are added up
   };
 
-  ALDER_DEVICE ResultTile(Shared& shared, const Team& team) : shared_(shared), team_(team) {}
+  ALDER_DEVICE ResultTile(Shared& shared, const Team& team, const ResultArguments& to, int column_block)
+      : shared_(shared), team_(team), to_(to), column_block_(column_block) {}
 
-  // Two neighbouring columns of a row, the first one even. sync() of the team must follow before write().
+  // Two neighbouring columns of a row, the first one even. All rows of the tile, then sync() of the team,
+  // then store(); before a next put(), sync() again.
   ALDER_DEVICE void put(int row, int column, float low, float high) {
     isa::store(&shared_.values[row * kPitch + column], isa::pack_bf16(low, high));
   }
 
-  // pixel(row): the row's pixel in the result, negative for a row that is none. `tile` and `rows` (how many
-  // rows are pixels) are for the statistics: they count this team's tiles of one block of columns.
+  // Writes what was put. pixel(row): the row's pixel in the result, negative for a row that is none.
   template <typename Pixel>
-  ALDER_DEVICE void write(const ResultArguments& to, int tile, int column_block, int rows,
-                          const Pixel& pixel) {
-    ALDER_NO_UNROLL
-    for (int pass = 0; pass < kPasses; ++pass) {
-      const int first_channel = column_block * kColumns + pass * kPassColumns;
-      const int channel = first_channel + team_.thread() % kRowThreads * 8;
-      Sums sums;
-      if (channel < to.channels) walk(to, pass, channel, pixel, sums);
-      if (to.statistics.wanted()) {
-        const Moments moments = gather(sums, rows);
-        merge_statistics<kPassColumns>(team_, to.scratch, to.statistics, tile, column_block * kPasses + pass,
-                                       moments, shared_.merge);
-      }
+  ALDER_DEVICE void store(const Pixel& pixel) {
+    const int column = team_.thread() % kRowThreads * 8, first_row = team_.thread() / kRowThreads;
+    const int channel = column_block_ * kColumns + column;
+    if (channel >= to_.channels || first_row >= kRowsAtOnce) return;
+    Octet shift = {};
+    if (to_.statistics.wanted()) {
+      ALDER_UNROLL
+      for (int i = 0; i < 8; ++i) shift.v[i] = to_.statistics.running_mean[channel + i];
+    }
+    for (int row = first_row; row < kRows; row += kRowsAtOnce) {
+      const int where = pixel(row);
+      if (where < 0) continue;
+      auto words = isa::load<isa::U32x4>(&shared_.values[row * kPitch + column]);
+      const int64_t at = int64_t{where} * to_.channels + channel;
+      if (to_.addend != nullptr) words = add(words, isa::load<isa::U32x4>(to_.addend + at));
+      isa::store(to_.result + at, words);
+      if (to_.statistics.wanted()) count(Octet::unpack(words), shift);
+    }
+  }
+
+  // After all that this team stores of a tile: the statistics of its `rows` pixels. `tile` counts the teams'
+  // tiles of one block of columns.
+  ALDER_DEVICE void finish(int tile, int rows) {
+    if (!to_.statistics.wanted()) return;
+    share_sums();
+    Moments moments[kMerges];
+    ALDER_UNROLL
+    for (int i = 0; i < kMerges; ++i) moments[i] = moments_of(i * kMergeColumns, rows);
+    ALDER_UNROLL
+    for (int i = 0; i < kMerges; ++i) {
+      merge_statistics<kMergeColumns>(team_, to_.scratch, to_.statistics, tile, column_block_ * kMerges + i,
+                                      moments[i], shared_.merge);
     }
   }
 
  private:
-  struct Sums {
-    float first[8] = {}, second[8] = {};  // of (value - shift) and of its square
-  };
-
-  template <typename Pixel>
-  ALDER_DEVICE void walk(const ResultArguments& to, int pass, int channel, const Pixel& pixel, Sums& sums) {
-    const bool counts = to.statistics.wanted();
-    Octet shift = {};
-    if (counts) {
-      ALDER_UNROLL
-      for (int i = 0; i < 8; ++i) shift.v[i] = to.statistics.running_mean[channel + i];
-    }
-    const int column = pass * kPassColumns + team_.thread() % kRowThreads * 8;
-    for (int row = team_.thread() / kRowThreads; row < kRows; row += kRowsAtOnce) {
-      const int where = pixel(row);
-      if (where < 0) continue;
-      auto words = isa::load<isa::U32x4>(&shared_.values[row * kPitch + column]);
-      const int64_t at = int64_t{where} * to.channels + channel;
-      if (to.addend != nullptr) words = add(words, isa::load<isa::U32x4>(to.addend + at));
-      isa::store(to.result + at, words);
-      if (counts) count(Octet::unpack(words), shift, sums);
-    }
-  }
-
   static ALDER_DEVICE isa::U32x4 add(const isa::U32x4& words, const isa::U32x4& addend) {
     Octet sum = Octet::unpack(words);
     const Octet other = Octet::unpack(addend);
@@ -124,39 +117,32 @@ class ResultTile {
     return sum.pack();
   }
 
-  static ALDER_DEVICE void count(const Octet& values, const Octet& shift, Sums& sums) {
+  ALDER_DEVICE void count(const Octet& values, const Octet& shift) {
     ALDER_UNROLL
     for (int i = 0; i < 8; ++i) {
       const float away = values.v[i] - shift.v[i];
-      sums.first[i] += away;
-      sums.second[i] += away * away;
+      first_[i] += away;
+      second_[i] += away * away;
     }
   }
 
-  // Sums of all threads, lanes first, then warps in their order; ends with the moments of channel i of the
-  // pass in thread i.
-  ALDER_DEVICE Moments gather(Sums& sums, int rows) {
-    ALDER_UNROLL
-    for (uint32_t lanes = kRowThreads; lanes < isa::kWarpThreads; lanes *= 2) {
+  ALDER_DEVICE void share_sums() {
+    team_.sync();
+    const int column = team_.thread() % kRowThreads * 8, row = team_.thread() / kRowThreads;
+    if (row < kRowsAtOnce) {
       ALDER_UNROLL
       for (int i = 0; i < 8; ++i) {
-        sums.first[i] += isa::shuffle_xor(sums.first[i], lanes);
-        sums.second[i] += isa::shuffle_xor(sums.second[i], lanes);
-      }
-    }
-    const int thread = team_.thread(), lane = thread % static_cast<int>(isa::kWarpThreads);
-    team_.sync();  // the sums of an earlier pass have been read
-    if (lane < kRowThreads) {
-      ALDER_UNROLL
-      for (int i = 0; i < 8; ++i) {
-        isa::store(&shared_.sums[thread / static_cast<int>(isa::kWarpThreads)][lane * 8 + i],
-                   isa::F32x2{{sums.first[i], sums.second[i]}});
+        isa::store(&shared_.sums[row][column + i], isa::F32x2{{first_[i], second_[i]}});
       }
     }
     team_.sync();
+  }
+
+  // Of column first + thread, in threads < kMergeColumns; sums in the order of the rows.
+  ALDER_DEVICE Moments moments_of(int first_column, int rows) const {
     float first = 0, second = 0;
-    for (int w = 0; thread < kPassColumns && w < kWarps; ++w) {
-      const auto sum = isa::load<isa::F32x2>(&shared_.sums[w][thread]);
+    for (int i = 0; team_.thread() < kMergeColumns && i < kRowsAtOnce; ++i) {
+      const auto sum = isa::load<isa::F32x2>(&shared_.sums[i][first_column + team_.thread()]);
       first += sum[0];
       second += sum[1];
     }
@@ -168,6 +154,9 @@ class ResultTile {
 
   Shared& shared_;
   const Team& team_;
+  const ResultArguments& to_;
+  const int column_block_;
+  float first_[8] = {}, second_[8] = {};  // of (value - shift) and of its square, for eight channels
 };
 
 }  // namespace alder::ALDER_BACKEND

@@ -16,7 +16,7 @@ void data_gradient(const Stream& stream, const DeviceProperties& device, const P
       .result = {.result = a.dx, .addend = a.addend, .channels = problem.channels},
       .lattices = data_gradient_lattices(problem)};
   const TileShape& tile = choose_tile(problem.in_pixels(), problem.channels, device.multiprocessors);
-  launch_gather_gemm<Weights::mn_major>(stream, "convolution data gradient sm80", tile, arguments);
+  launch_gather_gemm<isa::Major::mn>(stream, "convolution data gradient sm80", tile, arguments);
 }
 
 }  // namespace alder::ALDER_BACKEND::convolution::sm80

@@ -11,7 +11,7 @@ int row_tiles(const TileShape& tile, const Problem& problem) {
   return blocks_for(problem.out_pixels(), tile.rows);
 }
 int column_blocks(const TileShape& tile, const Problem& problem) {
-  return blocks_for(problem.filters, tile.columns) * tile.result_passes;
+  return blocks_for(problem.filters, tile.columns) * tile.merges;
 }
 
 }  // namespace
@@ -40,7 +40,7 @@ void forward(const Stream& stream, const DeviceProperties& device, const Problem
         MomentsScratch::carve(a.workspace.data, a.workspace.counters, row_tiles(tile, problem),
                               problem.filters, column_blocks(tile, problem));
   }
-  launch_gather_gemm<Weights::k_major>(stream, "convolution forward sm80", tile, arguments);
+  launch_gather_gemm<isa::Major::k>(stream, "convolution forward sm80", tile, arguments);
 }
 
 }  // namespace alder::ALDER_BACKEND::convolution::sm80

@@ -32,8 +32,6 @@ struct GatherGemmArguments {
   Lattices lattices;  // one for each block_z
 };
 
-enum class Weights : uint8_t { k_major, mn_major };  // forward, data gradient
-
 template <int kRowsOf, int kColumnsOf, int kRowWarpsOf, int kColumnWarpsOf, int kBlocksOf>
 struct GatherGemmTile {
   static constexpr int kRows = kRowsOf, kColumns = kColumnsOf, kDepth = 64, kStages = 3;
@@ -120,11 +118,11 @@ class SourceRows {
 };
 
 // Its share of the weights.
-template <typename Tile, Weights kWeights>
+template <typename Tile, isa::Major kWeights>
 class WeightLines;
 
 template <typename Tile>
-class WeightLines<Tile, Weights::k_major> {
+class WeightLines<Tile, isa::Major::k> {
  public:
   using Operand = KMajor<Tile::kColumns, Tile::kDepth>;
 
@@ -149,7 +147,7 @@ class WeightLines<Tile, Weights::k_major> {
 };
 
 template <typename Tile>
-class WeightLines<Tile, Weights::mn_major> {
+class WeightLines<Tile, isa::Major::mn> {
  public:
   using Operand = MnMajor<Tile::kColumns, Tile::kDepth>;
 
@@ -179,7 +177,7 @@ class WeightLines<Tile, Weights::mn_major> {
   int first_;
 };
 
-template <typename Tile, Weights kWeights>
+template <typename Tile, isa::Major kWeights>
 ALDER_KERNEL(Tile::kThreads, Tile::kBlocks)
 gather_gemm(ALDER_PARAMETER GatherGemmArguments p) {
   const Lattice& lattice = p.lattices.at[isa::block_z()];
@@ -215,14 +213,14 @@ gather_gemm(ALDER_PARAMETER GatherGemmArguments p) {
       });
 
   const typename Tile::Team team;
-  typename Tile::Result result(shared.result, team);
+  typename Tile::Result result(shared.result, team, p.result, column_block);
   sums.visit([&](int row, int column, float low, float high) {
     result.put(warp_row + row, warp_column + column, low, high);
   });
   team.sync();
   const int rows = lattice.rows - first_row < Tile::kRows ? lattice.rows - first_row : Tile::kRows;
-  result.write(p.result, tile, column_block, rows,
-               [&](int row) { return row < rows ? lattice.result_pixel(first_row + row) : -1; });
+  result.store([&](int row) { return row < rows ? lattice.result_pixel(first_row + row) : -1; });
+  result.finish(tile, rows);
 }
 
 }  // namespace alder::ALDER_BACKEND::convolution::sm80

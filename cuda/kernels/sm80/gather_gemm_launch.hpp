@@ -20,7 +20,7 @@ using SmallTile = GatherGemmTile<64, 64, 2, 2, 3>;
 
 struct TileShape {
   enum class Kind : uint8_t { wide, middle, narrow, small } kind;
-  int rows, columns, result_passes;
+  int rows, columns, merges;
   // Multiplications a multiprocessor gets done in the time that the wide tile needs for one. Larger tiles
   // load less for each; set from their ratios of loads to products.
   double speed;
@@ -28,7 +28,7 @@ struct TileShape {
 
 template <typename Tile>
 constexpr TileShape shape_of(TileShape::Kind kind, double speed) {
-  return {kind, Tile::kRows, Tile::kColumns, Tile::Result::kPasses, speed};
+  return {kind, Tile::kRows, Tile::kColumns, Tile::Result::kMerges, speed};
 }
 inline constexpr std::array kTileShapes = {
     shape_of<WideTile>(TileShape::Kind::wide, 1.0),
@@ -54,7 +54,7 @@ inline const TileShape& choose_tile(int rows, int columns, int multiprocessors) 
   return *best;
 }
 
-template <Weights kWeights>
+template <isa::Major kWeights>
 void launch_gather_gemm(const Stream& stream, const char* name, const TileShape& tile,
                         const GatherGemmArguments& arguments) {
   int rows = 0;

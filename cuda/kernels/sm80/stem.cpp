@@ -13,7 +13,7 @@ int row_tiles(const Problem& p) {
   return blocks_for(p.out_pixels(), StemForwardTile::kRows);
 }
 int column_blocks(const Problem& p) {
-  return blocks_for(p.filters, StemForwardTile::kColumns) * StemForwardTile::Result::kPasses;
+  return blocks_for(p.filters, StemForwardTile::kColumns) * StemForwardTile::Result::kMerges;
 }
 
 struct Splits {

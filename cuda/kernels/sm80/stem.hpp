@@ -100,14 +100,14 @@ stem_forward(ALDER_PARAMETER StemForwardArguments p) {
   isa::sync_block();  // the operands make room for the result
 
   const typename Tile::Team team;
-  typename Tile::Result result(shared.result, team);
+  typename Tile::Result result(shared.result, team, p.result, column_block);
   sums.visit([&](int row, int column, float low, float high) {
     result.put(warp_row + row, warp_column + column, low, high);
   });
   team.sync();
   const int left = p.pixels.pixels - first_row, rows = left < Tile::kRows ? left : Tile::kRows;
-  result.write(p.result, tile, column_block, rows,
-               [&](int row) { return row < rows ? first_row + row : -1; });
+  result.store([&](int row) { return row < rows ? first_row + row : -1; });
+  result.finish(tile, rows);
 }
 
 struct StemWeightArguments {

@@ -14,6 +14,10 @@ DeviceProperties ampere() {
   return {.name = "A100", .capability = 80, .multiprocessors = 108};
 }
 
+DeviceProperties hopper() {
+  return {.name = "H200", .capability = 90, .multiprocessors = 132};
+}
+
 constexpr Problem kCommon{128, 32, 32, 64, 64, 3, 1};
 
 std::string message_of(const auto& call) {
@@ -29,6 +33,23 @@ TEST(Registry, ChoosesTheFirstVariantThatDoesNotRefuseAndSaysWhyNotTheOthers) {
   const Choice choice = choose(kCommon, Direction::forward, ampere());
   EXPECT_EQ(choice.variant->name(), "sm80");
   EXPECT_THAT(choice.reason, HasSubstr("sm80"));
+}
+
+TEST(Registry, GivesHopperItsOwnKernelsWhereTheyHaveEnoughToDo) {
+  for (const Direction direction :
+       {Direction::forward, Direction::data_gradient, Direction::weight_gradient}) {
+    EXPECT_EQ(choose(kCommon, direction, hopper()).variant->name(), "sm90") << to_string(direction);
+    EXPECT_EQ(choose({128, 8, 8, 256, 256, 3, 1}, direction, hopper()).variant->name(), "sm90");
+  }
+  const Choice few = choose({4, 8, 8, 64, 64, 3, 1}, Direction::forward, hopper());
+  EXPECT_EQ(few.variant->name(), "sm80");
+  EXPECT_THAT(few.reason, HasSubstr("sm90: its tiles would use 1 % of the multiprocessors"));
+  const Choice strided = choose({128, 32, 32, 64, 128, 3, 2}, Direction::weight_gradient, hopper());
+  EXPECT_EQ(strided.variant->name(), "sm80");
+  EXPECT_THAT(strided.reason, HasSubstr("sm90: its weight gradient needs 3x3 with stride 1"));
+  EXPECT_EQ(choose({4, 8, 8, 64, 64, 3, 1}, Direction::forward, hopper(), "sm90").reason, "sm90 (asked for)");
+  const Choice stem = choose({128, 32, 32, 3, 64, 3, 1}, Direction::forward, hopper(), "sm90");
+  EXPECT_EQ(stem.reason, "sm80 (sm90: asked for, but it needs channels in eights, not 3)");
 }
 
 TEST(Registry, FindsVariantsByNameAndNamesThemOtherwise) {
