@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 #include "cuda/emulator/bf16.hpp"
 #include "cuda/kernels/elementwise.hpp"
@@ -30,6 +31,20 @@ void fill_random(const Stream& stream, const DeviceMemory& memory, const Convert
   for (T& value : values) value = convert(static_cast<float>(generator() >> 8) * 0x1p-24F);
   copy(stream, memory.data(), values.data(), values.size() * sizeof(T));
   stream.synchronize();
+}
+
+constexpr int64_t kPictures = 50000;
+constexpr data::Augmentation kAugmentation{.cutout = 8};
+
+// As many pictures as CIFAR has.
+DevicePictures random_pictures(const Stream& stream) {
+  data::Dataset dataset;
+  dataset.mean = dataset.deviation = {0.5F, 0.5F, 0.5F};
+  std::mt19937 generator(2);
+  dataset.train.pixels.resize(kPictures * dataset.train.bytes_per_picture());
+  for (uint8_t& byte : dataset.train.pixels) byte = static_cast<uint8_t>(generator() >> 24);
+  dataset.train.labels.resize(kPictures);
+  return {stream, dataset, dataset.train};
 }
 
 std::size_t most_workspace(const DeviceProperties& device, const ModelShapes& shapes) {
@@ -93,6 +108,10 @@ class Rows {
     const double values = static_cast<double>(h.images) * h.pixels * h.channels;
     add("head_forward_backward", shape, 1, 4 * values,
         [&stream = stream_, &o = operands_, h] { head_forward_backward(stream, h, o.head()); });
+    // A byte read and two written for each value.
+    const double values_of_pictures = 3072.0 * h.images;
+    add("make_batch", fmt::format("{} x 3 x 32 x 32", h.images), 1, 3 * values_of_pictures,
+        [&stream = stream_, &o = operands_] { make_batch(stream, o.pictures(), o.batch()); });
     add("round_to_bf16", fmt::format("{}", shapes.elements), 0, 6.0 * static_cast<double>(shapes.elements),
         [&stream = stream_, &o = operands_, n = shapes.elements] {
           round_to_bf16(stream, o.model(), o.output(), n);
@@ -189,7 +208,8 @@ class Rows {
 }  // namespace
 
 ModelShapes::ModelShapes(const Network& network, int batch) : elements(network.elements) {
-  most_values = network.elements;  // the compute copy
+  // The compute copy, the pictures.
+  most_values = std::max(network.elements, static_cast<std::size_t>(batch) * 3072);
   for (const Layer& layer : network.layers) {
     const Layer& input = network.layers[static_cast<std::size_t>(std::max(layer.input, 0))];
     if (layer.op == Op::batch_norm) ++norms[{batch * layer.height * layer.width, layer.channels}];
@@ -216,6 +236,10 @@ Operands::Operands(const Stream& stream, const DeviceProperties& device, const M
       labels_(static_cast<std::size_t>(shapes.head.images) * sizeof(int32_t), "labels"),
       weight_gradient_(static_cast<std::size_t>(shapes.head.classes * shapes.head.channels) * sizeof(float),
                        "gradient of the linear layer"),
+      pictures_(random_pictures(stream)),
+      indices_(static_cast<std::size_t>(shapes.head.images) * sizeof(int64_t), "indices"),
+      draws_(sizeof(PictureDraws), "draws"),
+      images_(shapes.head.images),
       result_(sizeof(HeadResult), "result") {
   for (DeviceMemory& input : inputs_) {
     input = DeviceMemory(shapes.most_values * sizeof(uint16_t), "operands");
@@ -223,6 +247,10 @@ Operands::Operands(const Stream& stream, const DeviceProperties& device, const M
   }
   fill_random<float>(stream, vectors_, [](float uniform) { return uniform + 0.5F; });
   fill_random<float>(stream, model_, [](float uniform) { return uniform - 0.5F; });
+  fill_random<int64_t>(stream, indices_, [](float uniform) {
+    return static_cast<int64_t>(uniform * static_cast<float>(kPictures));
+  });
+  fill(stream, draws_.data(), 0, draws_.bytes());
   fill(stream, labels_.data(), 0, labels_.bytes());
   fill(stream, counters_.data(), 0, counters_.bytes());
   stream.synchronize();
@@ -241,6 +269,16 @@ Head Operands::head() const {
           .dx = output(),
           .weight_gradient = weight_gradient_.at<float>(),
           .bias_gradient = vector(12)};
+}
+
+PictureBatch Operands::batch() const {
+  return {.indices = indices_.at<int64_t>(),
+          .count = images_,
+          .augmentation = &kAugmentation,
+          .draws = draws_.at<PictureDraws>(),
+          .images = output(),
+          .image_channels = 3,
+          .labels = labels_.at<int32_t>()};
 }
 
 std::vector<Row> kernel_rows(const Stream& stream, const DeviceProperties& device, const Network& network,

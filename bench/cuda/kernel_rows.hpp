@@ -4,11 +4,13 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cuda/kernels/convolution.hpp"
 #include "cuda/kernels/head.hpp"
+#include "cuda/kernels/pictures.hpp"
 #include "cuda/runtime.hpp"
 #include "models/network.hpp"
 
@@ -42,6 +44,8 @@ class Operands {
   }                                                    // one float32 a channel
   float* model() const { return model_.at<float>(); }  // a model array
   Head head() const;
+  const DevicePictures& pictures() const { return *pictures_; }
+  PictureBatch batch() const;
   Workspace workspace() const { return {workspace_.data(), counters_.at<uint32_t>()}; }
 
   static constexpr int kInputs = 4;
@@ -51,6 +55,9 @@ class Operands {
   DeviceMemory inputs_[kInputs];
   DeviceMemory output_, vectors_, model_, workspace_, counters_;
   DeviceMemory logits_, labels_, weight_gradient_;
+  std::optional<DevicePictures> pictures_;
+  DeviceMemory indices_, draws_;
+  int images_;
   MappedMemory result_;
 };
 
