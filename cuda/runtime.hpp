@@ -144,7 +144,7 @@ class Event {
 // A recorded sequence of launches and copies, replayed by one call.
 class Graph {
  public:
-  Graph() = default;
+  Graph();
   // Runs `body`, recording instead of doing what it puts on `stream` and on streams that join by events (and
   // must be joined back). Nothing in it may allocate, synchronise or read results.
   static Graph capture(const Stream& stream, const std::function<void()>& body);

@@ -291,6 +291,7 @@ Graph& Graph::operator=(Graph&& other) noexcept {
   std::swap(state_, other.state_);
   return *this;
 }
+Graph::Graph() = default;
 Graph::~Graph() {
   if (!state_) return;
   if (state_->executable != nullptr) cudaGraphExecDestroy(state_->executable);

@@ -258,6 +258,7 @@ Graph Graph::capture(const Stream& stream, const std::function<void()>& body) {
 }
 Graph::Graph(Graph&&) noexcept = default;
 Graph& Graph::operator=(Graph&&) noexcept = default;
+Graph::Graph() = default;
 Graph::~Graph() = default;
 
 void Graph::launch(const Stream& stream) const {

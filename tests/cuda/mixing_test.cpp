@@ -84,8 +84,7 @@ Outcome scalar_outcome(const Case& c) {
 template <typename T>
 class Shifted {
  public:
-  Shifted(const Stream& stream, const std::vector<T>& values, std::size_t shift)
-      : shift_(shift), size_(values.size()) {
+  Shifted(const Stream& stream, const std::vector<T>& values, std::size_t shift) : shift_(shift) {
     std::vector<T> padded(shift);
     padded.insert(padded.end(), values.begin(), values.end());
     array_ = on_device(stream, padded);
@@ -97,7 +96,7 @@ class Shifted {
   }
 
  private:
-  std::size_t shift_, size_;
+  std::size_t shift_;
   DeviceArray<T> array_;
 };
 
@@ -109,46 +108,74 @@ struct Placement {
   bool wants_unrolled = true;
 };
 
-Outcome device_outcome(const Stream& stream, const Case& c, const Placement& place) {
-  const MixingKinds kinds(stream, c.segments);
-  std::vector<Shifted<float>> floats;
-  std::vector<Shifted<uint16_t>> halves;
-  floats.reserve(c.sources.size());
-  halves.reserve(c.sources.size());
-  std::vector<MixingSource> sources;
-  for (const Source& source : c.sources) {
-    if (source.bf16) {
-      halves.emplace_back(stream, to_bf16(source.values), place.shift);
-      sources.push_back({halves.back().data(), true});
-    } else {
-      floats.emplace_back(stream, source.values, place.shift);
-      sources.push_back({floats.back().data(), false});
+// A case in device memory.
+class DeviceCase {
+ public:
+  DeviceCase(const Stream& stream, const Case& c, const Placement& place)
+      : stream_(stream),
+        place_(place),
+        kinds_(stream, c.segments),
+        own_(stream, c.self, place.shift),
+        gradients_(stream, c.gradients, place.shift),
+        momentum_(stream, c.momentum, place.shift),
+        target_(stream, std::vector<float>(c.elements(), NAN), place.shift),
+        copy_(stream, std::vector<uint16_t>(c.elements(), 0xFFFF), place.shift),
+        row_(on_device(stream, c.row)),
+        settings_(on_device(stream, std::vector{mixing_settings(c.optimizer, c.statistics)})) {
+    for (const Source& source : c.sources) {
+      if (source.bf16) {
+        halves_.emplace_back(stream, to_bf16(source.values), place.shift);
+        sources_.push_back({halves_.back().data(), true});
+      } else {
+        floats_.emplace_back(stream, source.values, place.shift);
+        sources_.push_back({floats_.back().data(), false});
+      }
     }
+    if (place.self_is_first) sources_[0].data = own_.data();
+    mixing = {.sources = sources_,
+              .row = row_.data(),
+              .settings = settings_.data(),
+              .kinds = &kinds_,
+              .self = own_.data(),
+              .gradients = gradients_.data(),
+              .momentum = momentum_.data(),
+              .target = place.target_is_self ? own_.data() : target_.data(),
+              .copy = copy_.data(),
+              .adapt = c.adapt,
+              .blocks = place.blocks};
   }
-  const Shifted<float> own(stream, c.self, place.shift), gradients(stream, c.gradients, place.shift);
-  const Shifted<float> momentum(stream, c.momentum, place.shift);
-  const Shifted<float> target(stream, std::vector<float>(c.elements(), NAN), place.shift);
-  const Shifted<uint16_t> copy(stream, std::vector<uint16_t>(c.elements(), 0xFFFF), place.shift);
-  const DeviceArray<float> row = on_device(stream, c.row);
-  const DeviceArray<MixingSettings> settings =
-      on_device(stream, std::vector{mixing_settings(c.optimizer, c.statistics)});
-  if (place.self_is_first) sources[0].data = own.data();
-  const float* written = place.target_is_self ? own.data() : target.data();
-  const Mixing mixing{.sources = sources,
-                      .row = row.data(),
-                      .settings = settings.data(),
-                      .kinds = &kinds,
-                      .self = own.data(),
-                      .gradients = gradients.data(),
-                      .momentum = momentum.data(),
-                      .target = const_cast<float*>(written),
-                      .copy = copy.data(),
-                      .adapt = c.adapt,
-                      .blocks = place.blocks};
-  EXPECT_EQ(mixes_unrolled(mixing), place.wants_unrolled);
-  mix(stream, mixing);
-  return {place.target_is_self ? own.get(stream) : target.get(stream), momentum.get(stream),
-          copy.get(stream)};
+
+  // What changes from step to step.
+  void set(const std::vector<float>& row, const OptimizerSettings& optimizer,
+           StatisticsMode statistics) const {
+    row_.upload(stream_, row);
+    settings_.upload(stream_, std::vector{mixing_settings(optimizer, statistics)});
+  }
+  Outcome outcome() const {
+    return {place_.target_is_self ? own_.get(stream_) : target_.get(stream_), momentum_.get(stream_),
+            copy_.get(stream_)};
+  }
+
+  Mixing mixing;
+
+ private:
+  const Stream& stream_;
+  Placement place_;
+  MixingKinds kinds_;
+  std::vector<Shifted<float>> floats_;
+  std::vector<Shifted<uint16_t>> halves_;
+  std::vector<MixingSource> sources_;
+  Shifted<float> own_, gradients_, momentum_, target_;
+  Shifted<uint16_t> copy_;
+  DeviceArray<float> row_;
+  DeviceArray<MixingSettings> settings_;
+};
+
+Outcome device_outcome(const Stream& stream, const Case& c, const Placement& place) {
+  const DeviceCase device(stream, c, place);
+  EXPECT_EQ(mixes_unrolled(device.mixing), place.wants_unrolled);
+  mix(stream, device.mixing);
+  return device.outcome();
 }
 
 void expect_same_bits(const Outcome& actual, const Outcome& expected) {
@@ -307,33 +334,29 @@ TEST_F(MixingTest, HasTheBitsOfTheCpuEngine) {
 // In parts, as buckets arrive.
 TEST_F(MixingTest, GoesThroughAnArrayInParts) {
   const Case c = make_case(2, false, 3000, true, false);
-  const Outcome expected = scalar_outcome(c);
-  const MixingKinds kinds(stream(), c.segments);
-  std::vector<DeviceArray<float>> arrays;
-  std::vector<MixingSource> sources;
-  for (const Source& source : c.sources) {
-    arrays.push_back(on_device(stream(), source.values));
-    sources.push_back({arrays.back().data()});
-  }
-  const auto gradients = on_device(stream(), c.gradients), momentum = on_device(stream(), c.momentum);
-  const auto row = on_device(stream(), c.row);
-  const auto settings = on_device(stream(), std::vector{mixing_settings(c.optimizer, c.statistics)});
-  const DeviceArray<float> target(c.elements(), "target");
-  Mixing mixing{.sources = sources,
-                .row = row.data(),
-                .settings = settings.data(),
-                .kinds = &kinds,
-                .self = arrays[0].data(),
-                .gradients = gradients.data(),
-                .momentum = momentum.data(),
-                .target = target.data()};
+  DeviceCase device(stream(), c, {});
   for (const auto& [begin, end] : {std::pair{1024, 2048}, std::pair{2048, 0}, std::pair{0, 1024}}) {
-    mixing.begin = static_cast<std::size_t>(begin);
-    mixing.end = static_cast<std::size_t>(end);
-    mix(stream(), mixing);
+    device.mixing.begin = static_cast<std::size_t>(begin);
+    device.mixing.end = static_cast<std::size_t>(end);
+    mix(stream(), device.mixing);
   }
-  EXPECT_EQ(bits_of(on_host(stream(), target)), bits_of(expected.target));
-  EXPECT_EQ(bits_of(on_host(stream(), momentum)), bits_of(expected.momentum));
+  expect_same_bits(device.outcome(), scalar_outcome(c));
+}
+
+TEST_F(MixingTest, TakesRowAndSettingsFromDeviceMemoryWhenAGraphIsLaunchedAgain) {
+  Case c = make_case(3, true, 2500, true, false);
+  const DeviceCase device(stream(), c, {});
+  const Graph graph = Graph::capture(stream(), [&] { mix(stream(), device.mixing); });
+  graph.launch(stream());
+  const Outcome first = scalar_outcome(c);
+  expect_same_bits(device.outcome(), first);
+  c.momentum = first.momentum;
+  c.row = {0.1F, 0.2F, 0.3F, 0.4F};
+  c.optimizer = {.learning_rate = 0.01F, .momentum = 0.5F, .nesterov = true, .weight_decay = 0.1F};
+  c.statistics = StatisticsMode::average;
+  device.set(c.row, c.optimizer, c.statistics);
+  graph.launch(stream());
+  expect_same_bits(device.outcome(), scalar_outcome(c));
 }
 
 TEST_F(MixingTest, SaysWhatItCannotDo) {
