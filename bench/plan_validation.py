@@ -4,13 +4,15 @@
     bench/plan_validation.py [--alder build/release/alder] [--workers 2,4,8] [--threads 2] [--steps 40] [--rounds 3]
     bench/plan_validation.py --folders NONE MEASURED [--plan "--line-rate 100 --latency 4"]
 
-Without --folders every case is run --rounds times, first with `--exchange none`, then with the exchange. The first
-gives what the simulation is fed with: each worker's compute time in each step, how it varies, and how long the update
-takes over memory without neighbours. The second is what the simulation has to predict. Nothing of the second is fed
-in, but for the last column: there the measured run's own compute times are, which shows what is left of the
-difference when the machine's mood between the two runs is taken out. An epoch is one step, so that metrics.jsonl holds every step; all workers are in one process, so the prediction is
-that of `alder plan --threads`: what is tested is the sharing of threads, the wait of each phase for the slowest, and
-the mixing pass. Other work on the machine disturbs both runs of a round alike only in the mean, hence the median.
+Without --folders every case is run --rounds times: with `--exchange none`, with the exchange, and with `--exchange none`
+again, so that a machine whose mood drifts has about the same mean in both. The runs without exchange give what the
+simulation is fed with: each worker's compute time in each step, how it varies, and how long the passes over memory take
+without neighbours. The run with the exchange is what it has to predict. Nothing of that is fed in, but for the last
+column: there the measured run's own compute times are, which leaves what is wrong with the model itself.
+
+An epoch is one step, so that metrics.jsonl holds every step. All workers are in one process, so the prediction is that
+of `alder plan --threads`: what is tested is the sharing of threads, the wait of each phase for the slowest, and the
+mixing passes. The table holds medians over rounds, milliseconds.
 
 With --folders the two runs were made elsewhere, one process a worker (epochs of one step, one with `--exchange none`):
 the prediction is then `alder plan --simulate` with the network of --plan, and the waits are compared too.
@@ -36,6 +38,10 @@ ALONE = {"combine-while-adapt": 5, "adapt-then-combine": 7, "paper": 7}
 
 class Run:
     """What one run folder says of every step. Epochs are single steps; the first, which warms up, is dropped."""
+
+    def add(self, other):
+        self.compute += other.compute
+        self.combine += other.combine
 
     def __init__(self, folder):
         folder = pathlib.Path(folder)
@@ -147,8 +153,11 @@ def compare_here(arguments):
             rows = []
             for _ in range(arguments.rounds):
                 with tempfile.TemporaryDirectory() as folder:
-                    none = train(arguments.alder, pathlib.Path(folder) / "none", workers, order, "none", arguments)
-                    local = train(arguments.alder, pathlib.Path(folder) / "local", workers, order, "local", arguments)
+                    def run(name, exchange):
+                        return train(arguments.alder, pathlib.Path(folder) / name, workers, order, exchange, arguments)
+
+                    none, local = run("before", "none"), run("between", "local")
+                    none.add(run("after", "none"))
                 threads = str(min(arguments.threads, workers))
                 rows.append(compare(arguments, none, local, ["--threads", threads]))
             print_row(workers, order, medians(rows), process=True)
