@@ -1,6 +1,6 @@
 # alder_library(NAME SOURCES... [LINK ...]): a static library of one room, included as "room/file.hpp".
-# alder_test(NAME SOURCES... [LINK ...]): a GoogleTest program, each of its tests known to CTest
-# and labelled with the program's name (ctest -L data_test).
+# alder_test(NAME SOURCES... [LINK ...] [LABEL word]): a GoogleTest program, each of its tests known to CTest
+# and labelled with the program's name (ctest -L data_test), or with LABEL.
 
 find_package(Threads REQUIRED)
 
@@ -28,9 +28,12 @@ function(alder_library name)
 endfunction()
 
 function(alder_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LABEL" "SOURCES;LINK")
+  if(NOT arg_LABEL)
+    set(arg_LABEL ${name})
+  endif()
   add_executable(${name} ${arg_SOURCES})
   alder_settings(${name})
   target_link_libraries(${name} PRIVATE ${arg_LINK} GTest::gtest GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300 LABELS ${name})
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 300 LABELS ${arg_LABEL})
 endfunction()

@@ -20,6 +20,25 @@ add_library(spectra::spectra INTERFACE IMPORTED)
 target_include_directories(spectra::spectra SYSTEM INTERFACE ${SPECTRA_INCLUDE_DIR})
 target_link_libraries(spectra::spectra INTERFACE Eigen3::Eigen)
 
+# InfiniBand and RoCE. What needs them is left out, and said so, where they are missing.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(ibverbs IMPORTED_TARGET libibverbs)
+if(NOT TARGET PkgConfig::ibverbs)
+  message(STATUS "Left out: the verbs exchange (rdma/) and its tests; libibverbs was not found "
+                 "(Debian: libibverbs-dev)")
+endif()
+pkg_check_modules(hwloc IMPORTED_TARGET hwloc)
+if(NOT TARGET PkgConfig::hwloc)
+  message(STATUS "Left out: the choice of devices, alder doctor and their tests; hwloc was not found "
+                 "(Debian: libhwloc-dev)")
+endif()
+
+# Launching one process per worker.
+pkg_check_modules(pmix IMPORTED_TARGET pmix)
+if(NOT TARGET PkgConfig::pmix)
+  message(STATUS "Left out: launching by mpirun, prterun and srun; PMIx was not found (Debian: libpmix-dev)")
+endif()
+
 if(ALDER_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)

@@ -102,10 +102,19 @@ std::string read_text(const std::filesystem::path& path) {
 }
 
 std::string sha256(std::span<const std::byte> bytes) {
-  std::array<unsigned char, 32> digest{};
-  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) != 1) {
-    fail("libcrypto could not compute SHA-256");
+  const std::array parts{bytes};
+  return sha256(parts);
+}
+
+std::string sha256(std::span<const std::span<const std::byte>> parts) {
+  const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+  bool good = context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
+  for (const auto part : parts) {
+    good = good && EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1;
   }
+  std::array<unsigned char, 32> digest{};
+  good = good && EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1;
+  if (!good) fail("libcrypto could not compute SHA-256");
   return fmt::format("{:02x}", fmt::join(digest, ""));
 }
 

@@ -19,7 +19,8 @@ void write_atomically(const std::filesystem::path& path, std::string_view text);
 std::vector<std::byte> read_file(const std::filesystem::path& path);
 std::string read_text(const std::filesystem::path& path);
 
-// Lower-case hexadecimal SHA-256 of the bytes (libcrypto).
+// Lower-case hexadecimal SHA-256 of the bytes, or of `parts` one after another (libcrypto).
 std::string sha256(std::span<const std::byte> bytes);
+std::string sha256(std::span<const std::span<const std::byte>> parts);
 
 }  // namespace alder

@@ -8,50 +8,22 @@
 #include <array>
 
 #include "base/error.hpp"
-#include "base/philox.hpp"
 #include "data/dataset.hpp"
+#include "data/perturbation.hpp"
 
 namespace alder::data {
 namespace {
 
 using Table = std::array<float, 256>;  // normalised value of every byte, of one channel
 
-// One picture's draws. Without augmentation: shift 0, nothing flipped, an empty square.
-struct Perturbation {
-  int shift_y = 0, shift_x = 0;  // source row = row + shift_y
-  bool flip = false;
-  int square_top = 0, square_left = 0, square_bottom = 0, square_right = 0;
-};
-
 std::vector<Table> normalisation_tables(const Dataset& dataset, int channels) {
   std::vector<Table> tables(channels);
   for (int channel = 0; channel < channels; ++channel) {
     for (int value = 0; value < 256; ++value) {
-      tables[channel][value] =
-          (static_cast<float>(value) / 255.0F - dataset.mean[channel]) / dataset.deviation[channel];
+      tables[channel][value] = normalised(value, dataset.mean[channel], dataset.deviation[channel]);
     }
   }
   return tables;
-}
-
-Perturbation draw(const Augmentation& augmentation, const Pictures& pictures, uint64_t seed, int64_t epoch,
-                  int64_t index) {
-  Random random(seed, Draw::augmentation,
-                (static_cast<uint64_t>(epoch) << 32) + static_cast<uint64_t>(index));
-  Perturbation result;
-  // Five draws in a fixed order whatever is switched on, so that adding cutout keeps the same crops.
-  const uint32_t positions = 2 * static_cast<uint32_t>(augmentation.crop_padding) + 1;
-  result.shift_y = static_cast<int>(random.below(positions)) - augmentation.crop_padding;
-  result.shift_x = static_cast<int>(random.below(positions)) - augmentation.crop_padding;
-  const bool heads = random.below(2) == 1;
-  result.flip = augmentation.flip && heads;
-  const int top = static_cast<int>(random.below(pictures.height)) - augmentation.cutout / 2;
-  const int left = static_cast<int>(random.below(pictures.width)) - augmentation.cutout / 2;
-  result.square_top = std::max(top, 0);
-  result.square_left = std::max(left, 0);
-  result.square_bottom = std::min(top + augmentation.cutout, pictures.height);
-  result.square_right = std::min(left + augmentation.cutout, pictures.width);
-  return result;
 }
 
 // One row of the crop; `source` is null where the row lies in the padding above or below.
@@ -104,8 +76,9 @@ void make_batch(const Dataset& dataset, const Pictures& pictures, std::span<cons
     if (index < 0 || index >= pictures.count()) {
       fail("sample {} does not exist; the set has {} pictures", index, pictures.count());
     }
-    const Perturbation p =
-        augmentation != nullptr ? draw(*augmentation, pictures, seed, epoch, index) : Perturbation{};
+    const Perturbation p = augmentation != nullptr ? draw_perturbation(*augmentation, pictures.height,
+                                                                       pictures.width, seed, epoch, index)
+                                                   : Perturbation{};
     write_picture(pictures, pictures.picture(index), p, tables, images.data() + i * per_picture);
     labels[i] = pictures.labels[index];
   }

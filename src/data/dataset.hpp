@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/types.hpp"
+#include "data/perturbation.hpp"
 
 namespace alder::data {
 
@@ -43,14 +44,6 @@ struct DatasetOptions {
 // word, Error for a file that is missing (says where to get it), has the wrong size, checksum, or a
 // label out of range.
 Dataset load_dataset(std::string_view specification, const DatasetOptions& options);
-
-// How training pictures are perturbed, in this order. All draws are a function of (seed, epoch,
-// sample index), so a picture is the same whatever thread or worker asks for it.
-struct Augmentation {
-  int crop_padding = 4;  // random crop out of the picture with this many black pixels around it
-  bool flip = true;      // mirrored left to right, half of the time
-  int cutout = 0;        // side of a square filled with the mean colour (0 when normalised); 0: none
-};
 
 // Writes normalised pictures (NCHW float32) of the samples `indices` to `images` and their labels to
 // `labels`. `augmentation` null: no perturbation (evaluation). Throws Error when a span has the wrong

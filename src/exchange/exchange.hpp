@@ -65,9 +65,14 @@ using Deadline = std::chrono::steady_clock::time_point;
 // await_released can be asked for this many generations back, counted from the last opened one.
 inline constexpr std::size_t kRememberedGenerations = 8;
 
+// Generations that one worker may have open (opened and not released) at once: a transport keeps this many
+// slots for every neighbour. Two, so that one can arrive while another is read.
+inline constexpr std::size_t kOpenGenerations = 2;
+
 // Calls in the wrong order (a generation that does not increase, a slot read before await said `arrived`
 // or after release, a bucket of the wrong length) are errors of the program: std::logic_error, which says
-// who did what.
+// who did what. A generation is published whole or not at all: some transports give its slot back only when
+// all its buckets and its header have arrived. What is published is published before it is released.
 class Endpoint {
  public:
   virtual ~Endpoint() = default;
@@ -90,13 +95,22 @@ class Endpoint {
   virtual std::span<const float> slot(Rank neighbour, Generation generation, Bucket bucket) const = 0;
   virtual void release(Generation generation) = 0;  // in the order of opening
 
-  // Whether every live.send_to neighbour has read what was published in `generation`, so that the
-  // source may be overwritten.
+  // Whether every live.send_to neighbour has read what was published in `generation`, or has a copy of it,
+  // so that the source may be overwritten.
   virtual std::vector<Arrival> await_released(Generation generation, Deadline deadline) = 0;
 
   // Payload bytes this worker sent along the edge to `neighbour` since construction (counted as if
   // sent, also where they were read in place).
   virtual int64_t bytes_sent(Rank neighbour) const = 0;
+};
+
+// Something that befell an edge, for the run's record.
+struct EdgeNotice {
+  Rank worker = 0, neighbour = 0;
+  bool lost = false;        // for good; else it broke and was mended
+  Generation generation{};  // the last one that the worker had opened
+  double seconds = 0;       // since the exchange was made
+  std::string text;         // one paragraph: what, both ends, why
 };
 
 // A job's exchange: hands out the endpoints of the workers that live in this process.
@@ -107,12 +121,14 @@ class Exchange {
   virtual std::vector<Rank> local() const = 0;
   virtual Endpoint& endpoint(Rank local_rank) = 0;
   // The memory that a local worker publishes from: every source handed to publish() lies within one of these
-  // regions. Once per worker, before it opens its first generation, so that a transport can register them.
-  // Throws Error.
+  // regions. Once per worker, before it opens its first generation, so that a transport can register them. They
+  // outlive the exchange, which may still be sending from them. Throws Error.
   virtual void attach(Rank /*local_rank*/, std::span<const Region> /*sources*/) {}
   // A local worker cannot go on: its edges report `failed` at both ends from now on, waits in progress
   // included. From any thread. What neighbours were told has arrived they may read until they release it.
   virtual void mark_failed(Rank local_rank) = 0;
+  // What befell the local workers' edges since the last call. From any thread.
+  virtual std::vector<EdgeNotice> take_notices() { return {}; }
   virtual std::string description() const = 0;
 };
 
@@ -133,7 +149,9 @@ std::string describe_wait(const Wait& wait);
 // `buckets` lengths in elements, in order; they add up to the model array.
 std::unique_ptr<Exchange> make_local_exchange(int workers, std::vector<std::size_t> buckets);
 
-// Nobody hears anybody: every await says `failed` at once. For measuring a run without exchange.
+// Nobody hears anybody: every await says `failed` at once. For measuring a run without exchange. With `only`:
+// this worker alone lives in this process.
 std::unique_ptr<Exchange> make_no_exchange(int workers, std::vector<std::size_t> buckets);
+std::unique_ptr<Exchange> make_no_exchange(int workers, Rank only);
 
 }  // namespace alder

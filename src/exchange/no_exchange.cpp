@@ -66,20 +66,24 @@ class DeafEndpoint final : public Endpoint {
 
 class NoExchange final : public Exchange {
  public:
-  explicit NoExchange(int workers) {
-    for (Rank rank = 0; rank < workers; ++rank) endpoints_.emplace_back(rank, workers);
+  NoExchange(int workers, Rank first, Rank end) : workers_(workers), first_(first) {
+    for (Rank rank = first; rank < end; ++rank) endpoints_.emplace_back(rank, workers);
   }
-  int workers() const override { return static_cast<int>(endpoints_.size()); }
+  int workers() const override { return workers_; }
   std::vector<Rank> local() const override {
     std::vector<Rank> ranks;
     for (const DeafEndpoint& endpoint : endpoints_) ranks.push_back(endpoint.rank());
     return ranks;
   }
-  Endpoint& endpoint(Rank local_rank) override { return endpoints_.at(static_cast<std::size_t>(local_rank)); }
+  Endpoint& endpoint(Rank local_rank) override {
+    return endpoints_.at(static_cast<std::size_t>(local_rank - first_));
+  }
   void mark_failed(Rank) override {}  // all edges have failed from the start
   std::string description() const override { return "none: every worker trains alone"; }
 
  private:
+  int workers_;
+  Rank first_;
   std::deque<DeafEndpoint> endpoints_;  // a deque, so that handed-out references stay valid
 };
 
@@ -87,7 +91,12 @@ class NoExchange final : public Exchange {
 
 std::unique_ptr<Exchange> make_no_exchange(int workers, std::vector<std::size_t>) {
   if (workers < 1) usage_error("exchange 'none' for {} workers; give at least 1", workers);
-  return std::make_unique<NoExchange>(workers);
+  return std::make_unique<NoExchange>(workers, 0, workers);
+}
+
+std::unique_ptr<Exchange> make_no_exchange(int workers, Rank only) {
+  if (only < 0 || only >= workers) usage_error("exchange 'none' for worker {} of {}", only, workers);
+  return std::make_unique<NoExchange>(workers, only, only + 1);
 }
 
 }  // namespace alder

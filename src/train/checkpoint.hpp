@@ -2,11 +2,13 @@
 //
 //   RUN/checkpoint-390/worker-3.safetensors             parameters and running statistics, PyTorch's names
 //   RUN/checkpoint-390/worker-3.optimizer.safetensors   momentum.NAME
-//   RUN/checkpoint-390/state.json                       step, identity of the run, counters
-//   RUN/latest                                          name of the newest checkpoint folder
+//   RUN/checkpoint-390/state.json                       step, identity of the run, counters, digests of the
+//   files RUN/latest                                          name of the newest checkpoint folder
 //
-// The folder is written under a temporary name, every file fsynced, and renamed; then `latest` is
-// replaced; only then are old checkpoints removed. So a full disk or a crash loses no earlier one.
+// Every process writes its workers' files, the leader the index: state.json and `latest`. The folder is
+// written under a temporary name, every file fsynced, and renamed; then `latest` is replaced; only then are
+// old checkpoints removed. So a full disk or a crash loses no earlier one. Where RUN is no folder that all
+// nodes share, each node has its own workers' files in its own RUN.
 #pragma once
 
 #include <filesystem>
@@ -15,8 +17,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/engine.hpp"
 #include "train/metrics.hpp"
+#include "train/team.hpp"
 #include "train/worker.hpp"
 
 namespace alder::train {
@@ -35,22 +37,20 @@ struct RunState {
   std::vector<std::vector<int64_t>> bytes_sent_at_epoch;  // the same at the end of the last epoch
 };
 
-// Writes the checkpoint of `state.step` and removes all but the newest `keep`.
-void save_checkpoint(const std::filesystem::path& run, const RunState& state,
+// All processes together. Writes the checkpoint of `state.step` (the leader's state counts) and removes all
+// but the newest `keep`; the newest that has all workers stays in any case. Throws Error naming worker and
+// file.
+void save_checkpoint(Team& team, const std::filesystem::path& run, const RunState& state,
                      std::span<const std::unique_ptr<Worker>> workers, int keep);
 
-// Restores workers (model, momentum, ranking, epoch counters) from the newest checkpoint of `run`. Throws
-// Error when there is none, a file is cut short or belongs to another model, or the identity differs
-// (names the field and both values).
-RunState load_checkpoint(const std::filesystem::path& run, const Identity& identity,
+// All processes together. Restores workers (model, momentum, ranking, epoch counters) from the newest
+// checkpoint of `run`; returns the state, everywhere. Throws Error when there is none, a worker's file is
+// missing, cut short, of another checkpoint or another model, or when the identity differs (names the field
+// and both values).
+RunState load_checkpoint(Team& team, const std::filesystem::path& run, const Identity& identity,
                          std::span<const std::unique_ptr<Worker>> workers);
 
 // Newest checkpoint folder of a run. Throws Error when there is none.
 std::filesystem::path newest_checkpoint(const std::filesystem::path& run);
-
-// One model array as a safetensors file under PyTorch's names, and back. `model` is in the engine's order.
-void save_model(const std::filesystem::path& path, const Engine& engine, std::span<const float> model,
-                Step step);
-void load_model(const std::filesystem::path& path, const Engine& engine, std::span<float> model);
 
 }  // namespace alder::train

@@ -75,6 +75,13 @@ struct TrainOptions {
   int64_t stop_after = 0;    // end as if interrupted after so many steps of this part of the run; 0: never
   std::string command;       // for summary.json
   double wait_seconds = 60;  // deadline of every wait for a neighbour
+
+  // With one worker a process:
+  std::size_t bucket_bytes = std::size_t{8} << 20;  // of a model, exchanged one by one
+  std::string control_interface;                    // of the leader; empty: any
+  double connect_seconds = 60;                      // until all processes have met
+  double silence_seconds = 10;                      // without a sign of life: lost
+  double epoch_wait_seconds = 600;                  // that one process may keep the others waiting
 };
 
 }  // namespace alder::train

@@ -2,22 +2,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <utility>
 
 #include "base/clock.hpp"
 #include "train/trainer.hpp"
 
 namespace alder::train {
-namespace {
-
-Json shares(const std::map<Rank, int64_t>& counts) {
-  Json object = Json::object();
-  for (const auto& [rank, count] : counts) object[std::to_string(rank)] = count;
-  return object;
-}
-
-}  // namespace
-
 void Trainer::write_run_line() {
   Json phases = Json::array();
   for (const gossip::Graph& graph : schedule_->phases()) {
@@ -25,6 +14,7 @@ void Trainer::write_run_line() {
     for (const gossip::Edge& edge : graph.edges) edges.push_back({edge.a, edge.b});
     phases.push_back({{"name", graph.name}, {"edges", edges}});
   }
+  const Engine::Memory memory = workers_.front()->engine().memory();
   Json line{{"kind", "run"},
             {"schema", 1},
             {"name", options_.out.filename().string()},
@@ -42,6 +32,8 @@ void Trainer::write_run_line() {
             {"learning_rate", options_.learning_rate.base},
             {"seed", options_.seed},
             {"parameters", workers_.front()->engine().network().parameter_count},
+            {"memory_bytes",
+             {{"arrays", memory.arrays}, {"activations", memory.activations}, {"scratch", memory.scratch}}},
             {"phases", phases},
             {"first_step", first_step_}};
   if (options_.leaders.enabled) {
@@ -54,11 +46,57 @@ void Trainer::write_run_line() {
   log_->write(line);
 }
 
-void Trainer::write_worker_line(const Worker& worker, double distance, const TestResult* test) {
-  const EpochCounters& counters = worker.counters();
-  const auto rank = static_cast<std::size_t>(worker.rank());
+// What the leader needs of one worker for its line, and forgets afterwards.
+Json Trainer::epoch_record(std::size_t local_index) {
+  const Worker& worker = *workers_[local_index];
+  Json record = bytes_record(worker);
+  record["counters"] = to_json(worker.counters());
+  record["rows"] = rows_[local_index].take();
+  return record;
+}
+
+// What the exchange can tell of one worker: bytes since the process began, and what befell its edges since
+// the last record.
+Json Trainer::bytes_record(const Worker& worker) const {
+  Json sent = Json::array();
+  for (Rank neighbour = 0; neighbour < options_.workers; ++neighbour) {
+    sent.push_back(neighbour == worker.rank() ? 0 : worker.endpoint().bytes_sent(neighbour));
+  }
+  Json notices = Json::array();
+  if (&worker == workers_.front().get()) {  // the exchange is one for all workers of the process
+    for (const EdgeNotice& notice : exchange_->take_notices()) {
+      notices.push_back({{"worker", notice.worker},
+                         {"neighbour", notice.neighbour},
+                         {"lost", notice.lost},
+                         {"generation", notice.generation.value()},
+                         {"seconds", notice.seconds},
+                         {"text", notice.text}});
+    }
+  }
+  return {{"sent", sent}, {"notices", notices}};
+}
+
+void Trainer::write_epoch(const Team::Records& records, const TestResult* averaged) {
+  report_departures();
+  collect_bytes(records);
+  for (std::size_t rank = 0; rank < records.size(); ++rank) {
+    if (!records[rank]) continue;
+    write_worker_line(static_cast<Rank>(rank), records[rank]->at("counters"));
+  }
+  state_.bytes_sent_at_epoch = state_.bytes_sent;
+  write_mean_line(averaged, records);
+  const std::string test =
+      averaged != nullptr ? fmt::format("  averaged model {:.2f} %", 100 * averaged->accuracy) : "";
+  progress_.line(fmt::format("epoch {:g}  step {}  loss {:.3f}{}  consensus distance {:.3g}  {:.0f} images/s",
+                             epoch_now(), state_.step, team_->smoothed_loss(), test,
+                             consensus_.root_mean_square, images_per_second()));
+}
+
+void Trainer::write_worker_line(Rank worker, const Json& counted) {
+  const EpochCounters counters = counters_from_json(counted);
+  const auto rank = static_cast<std::size_t>(worker);
   Json sent = Json::object();
-  for (std::size_t neighbour = 0; neighbour < workers_.size(); ++neighbour) {
+  for (std::size_t neighbour = 0; neighbour < state_.bytes_sent.size(); ++neighbour) {
     const int64_t bytes = state_.bytes_sent[rank][neighbour] - state_.bytes_sent_at_epoch[rank][neighbour];
     if (bytes > 0) sent[std::to_string(neighbour)] = bytes;
   }
@@ -67,18 +105,19 @@ void Trainer::write_worker_line(const Worker& worker, double distance, const Tes
   Json line{{"kind", "epoch"},
             {"epoch", (state_.step + steps_per_epoch_ - 1) / steps_per_epoch_},
             {"step", state_.step},
-            {"worker", worker.rank()},
+            {"worker", worker},
             {"train_loss", finite_or_null(counters.loss_sum / steps)},
             {"train_accuracy", static_cast<double>(counters.correct) / pictures},
-            {"learning_rate", learning_rate_},
-            {"distance_to_mean", finite_or_null(distance)}};
-  if (test != nullptr) {
-    line["test_accuracy"] = test->accuracy;
-    line["test_loss"] = finite_or_null(test->loss);
+            {"learning_rate", learning_rate_}};
+  if (const auto& distance = consensus_.distance_to_mean[rank])
+    line["distance_to_mean"] = finite_or_null(*distance);
+  if (tests_each_ && worker_tests_[rank]) {
+    line["test_accuracy"] = worker_tests_[rank]->accuracy;
+    line["test_loss"] = finite_or_null(worker_tests_[rank]->loss);
   }
   if (options_.leaders.enabled) {
-    line["leader_best"] = shares(counters.leader_best);
-    line["leader_degree"] = shares(counters.leader_degree);
+    line["leader_best"] = counted.at("leader_best");
+    line["leader_degree"] = counted.at("leader_degree");
   }
   line["bytes_sent"] = sent;
   line["seconds"] = {{"data", counters.seconds_data},
@@ -88,7 +127,7 @@ void Trainer::write_worker_line(const Worker& worker, double distance, const Tes
   log_->write(line);
 }
 
-void Trainer::write_mean_line(const TestResult* averaged) {
+void Trainer::write_mean_line(const TestResult* averaged, const Team::Records& records) {
   Json line{{"kind", "mean"},
             {"epoch", (state_.step + steps_per_epoch_ - 1) / steps_per_epoch_},
             {"step", state_.step},
@@ -97,7 +136,7 @@ void Trainer::write_mean_line(const TestResult* averaged) {
     line["test_accuracy"] = averaged->accuracy;
     line["test_loss"] = finite_or_null(averaged->loss);
   }
-  if (const auto inflation = variance_inflation()) line["variance_inflation"] = *inflation;
+  if (const auto inflation = variance_inflation(records)) line["variance_inflation"] = *inflation;
   line["images_per_second"] = images_per_second();
   line["seconds"] = elapsed();
   line["bytes_exchanged"] = total_bytes();
@@ -105,17 +144,21 @@ void Trainer::write_mean_line(const TestResult* averaged) {
 }
 
 Json Trainer::summary() {
-  collect_bytes();
   Json result = Json::object();
+  if (!team_->leads()) return result;
   if (!worker_tests_.empty()) {
-    std::vector<double> accuracies;
-    for (const TestResult& test : worker_tests_) accuracies.push_back(test.accuracy);
+    std::vector<double> accuracies;  // of the workers that are there
+    Json by_worker = Json::array();
+    for (const auto& test : worker_tests_) {
+      by_worker.push_back(test ? Json(test->accuracy) : Json(nullptr));
+      if (test) accuracies.push_back(test->accuracy);
+    }
     const double sum = std::accumulate(accuracies.begin(), accuracies.end(), 0.0);
     result["test_accuracy_mean"] = sum / static_cast<double>(accuracies.size());
     result["test_accuracy_worst"] = std::ranges::min(accuracies);
     result["test_accuracy_best"] = std::ranges::max(accuracies);
     result["test_accuracy_averaged_model"] = averaged_test_.accuracy;
-    result["test_accuracy_workers"] = accuracies;
+    result["test_accuracy_workers"] = by_worker;
     result["consensus_distance"] = finite_or_null(consensus_.root_mean_square);
   }
   if (state_.variance_inflation_count > 0) {
@@ -138,30 +181,58 @@ Json Trainer::summary() {
                  {"workers", options_.workers},
                  {"batch", options_.batch},
                  {"completed", state_.step == total_steps_}});
+  if (place_.rendezvous != nullptr) {
+    result["exchange"] = {{"description", exchange_->description()}, {"notices", exchange_notices_}};
+    result["lost_workers"] = lost_workers_;
+  }
   return result;
 }
 
-// How much the epoch's rows amplified gradient noise in the mean model, from the rows as they were.
-std::optional<double> Trainer::variance_inflation() {
-  const std::vector<gossip::Rows> rows = std::exchange(epoch_rows_, {});
+// How much the epoch's rows amplified gradient noise in the mean model, from the rows as they were. Of the
+// workers that are there; an epoch in which one was lost is left out.
+std::optional<double> Trainer::variance_inflation(const Team::Records& records) {
+  std::vector<int> place(records.size(), -1);  // among those that are there
+  std::vector<std::vector<std::vector<gossip::WeightedRank>>> rows;
+  for (std::size_t rank = 0; rank < records.size(); ++rank) {
+    if (!records[rank]) continue;
+    place[rank] = static_cast<int>(rows.size());
+    rows.push_back(unpack_rows(records[rank]->at("rows")));
+  }
   constexpr std::size_t kFewest = 50;  // below this the ends of the window dominate
-  if (workers_.size() < 2 || rows.size() < kFewest) return std::nullopt;
+  const std::size_t steps = rows.front().size();
+  if (rows.size() < 2 || steps < kFewest) return std::nullopt;
+  for (auto& of_worker : rows) {
+    if (of_worker.size() != steps) return std::nullopt;
+    for (auto& row : of_worker) {
+      for (gossip::WeightedRank& entry : row) {
+        entry.rank = place.at(static_cast<std::size_t>(entry.rank));
+        if (entry.rank < 0) return std::nullopt;
+      }
+    }
+  }
   const auto figures =
-      gossip::simulate_mixing(options_.workers, static_cast<Step>(rows.size()),
-                              [&](Step step) { return rows[static_cast<std::size_t>(step)]; });
+      gossip::simulate_mixing(static_cast<int>(rows.size()), static_cast<Step>(steps), [&](Step step) {
+        gossip::Rows at;
+        for (const auto& of_worker : rows) at.push_back(of_worker[static_cast<std::size_t>(step)]);
+        return at;
+      });
   state_.variance_inflation_sum += figures.variance_inflation;
   ++state_.variance_inflation_count;
   return figures.variance_inflation;
 }
 
-void Trainer::collect_bytes() {
-  for (const auto& worker : workers_) {
-    const auto rank = static_cast<std::size_t>(worker->rank());
-    for (std::size_t neighbour = 0; neighbour < workers_.size(); ++neighbour) {
-      if (neighbour == rank) continue;
-      const auto sent = static_cast<double>(worker->endpoint().bytes_sent(static_cast<Rank>(neighbour)));
+// Leader: what workers have sent and what befell their edges, out of the records that have it.
+void Trainer::collect_bytes(const Team::Records& records) {
+  for (std::size_t rank = 0; rank < records.size(); ++rank) {
+    if (!records[rank]) continue;
+    const Json& sent = records[rank]->at("sent");
+    for (std::size_t neighbour = 0; neighbour < state_.bytes_sent.size(); ++neighbour) {
       state_.bytes_sent[rank][neighbour] =
-          bytes_before_[rank][neighbour] + std::llround(sent * bytes_factor_);
+          bytes_before_[rank][neighbour] + std::llround(sent.at(neighbour).get<double>() * bytes_factor_);
+    }
+    for (const Json& notice : records[rank]->at("notices")) {
+      say(notice.at("text").get<std::string>());
+      exchange_notices_.push_back(notice);
     }
   }
 }

@@ -297,6 +297,10 @@ SafeTensors SafeTensors::read(const std::filesystem::path& path) {
   return parse(read_file(path), path.string());
 }
 
+std::string SafeTensors::digest() const {
+  return sha256(bytes_);
+}
+
 SafeTensors SafeTensors::parse(std::vector<std::byte> bytes, std::string origin) {
   SafeTensors result;
   result.origin_ = std::move(origin);
@@ -339,8 +343,9 @@ std::span<const float> SafeTensors::floats(const std::string& name, std::span<co
   return {reinterpret_cast<const float*>(view.bytes.data()), view.bytes.size() / sizeof(float)};
 }
 
-void write_safetensors(const std::filesystem::path& path, const std::map<std::string, TensorView>& tensors,
-                       const std::map<std::string, std::string>& metadata) {
+std::string write_safetensors(const std::filesystem::path& path,
+                              const std::map<std::string, TensorView>& tensors,
+                              const std::map<std::string, std::string>& metadata) {
   std::vector<std::pair<const std::string*, const TensorView*>> order;
   for (const auto& [name, view] : tensors) {
     if (name == kMetadata) fail("{}: a tensor cannot be called {}", path.string(), name);
@@ -359,6 +364,7 @@ void write_safetensors(const std::filesystem::path& path, const std::map<std::st
                                                    std::as_bytes(std::span(header))};
   for (const auto& [name, view] : order) parts.push_back(view->bytes);
   write_atomically(path, parts);
+  return sha256(parts);
 }
 
 }  // namespace alder

@@ -42,6 +42,8 @@ class SafeTensors {
   // Throws Error when the tensor is absent (names the near ones) or has another type or shape (says both).
   std::span<const float> floats(const std::string& name, std::span<const int64_t> shape) const;
   const TensorView& at(const std::string& name) const;
+  // SHA-256 of the whole file.
+  std::string digest() const;
 
  private:
   SafeTensors() = default;
@@ -54,8 +56,10 @@ class SafeTensors {
 
 // Writes atomically (base/file.hpp). Tensors with larger elements come first, then by name, and the header is
 // padded to 8 bytes: so each begins at a multiple of its element's size, as readers that map the file want.
-// Throws Error when a tensor's bytes do not fit its shape, or the file cannot be written.
-void write_safetensors(const std::filesystem::path& path, const std::map<std::string, TensorView>& tensors,
-                       const std::map<std::string, std::string>& metadata);
+// Returns the file's SHA-256. Throws Error when a tensor's bytes do not fit its shape, or the file cannot be
+// written.
+std::string write_safetensors(const std::filesystem::path& path,
+                              const std::map<std::string, TensorView>& tensors,
+                              const std::map<std::string, std::string>& metadata);
 
 }  // namespace alder

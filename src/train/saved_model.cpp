@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "train/checkpoint.hpp"
+#include "train/model_file.hpp"
 #include "train/safetensors.hpp"
 #include "train/setup.hpp"
 #include "train/testing.hpp"

@@ -121,9 +121,28 @@ std::vector<std::vector<int64_t>> make_shards(const TrainOptions& options, const
               options.shards);
 }
 
-std::unique_ptr<Exchange> make_exchange(const TrainOptions& options, std::size_t elements) {
-  if (options.exchange == "local") return make_local_exchange(options.workers, {elements});
-  if (options.exchange == "none") return make_no_exchange(options.workers, {elements});
+Buckets make_buckets(const TrainOptions& options, std::size_t elements) {
+  if (options.exchange != "verbs") return {elements};
+  const std::size_t most = std::max<std::size_t>(1, options.bucket_bytes / sizeof(float));
+  const std::size_t count = (elements + most - 1) / most;
+  // Equal parts, and each a whole number of cache lines, so that none is a small rest.
+  constexpr std::size_t kGrain = 32;
+  Buckets buckets;
+  std::size_t begin = 0;
+  for (std::size_t i = 1; i <= count; ++i) {
+    const std::size_t end = i == count ? elements : elements * i / count / kGrain * kGrain;
+    if (end > begin) buckets.push_back(end - begin);
+    begin = end;
+  }
+  return buckets;
+}
+
+std::unique_ptr<Exchange> make_exchange(const TrainOptions& options, const ExchangeParts& parts) {
+  if (options.exchange == "none") {
+    return parts.rendezvous == nullptr ? make_no_exchange(options.workers, parts.buckets)
+                                       : make_no_exchange(options.workers, parts.rendezvous->rank());
+  }
+  if (options.exchange == "local") return make_local_exchange(options.workers, parts.buckets);
   if (options.exchange == "verbs") {
     usage_error("--exchange verbs: this build of alder has no verbs exchange; use --exchange local");
   }

@@ -7,7 +7,9 @@
 #include "data/dataset.hpp"
 #include "exchange/exchange.hpp"
 #include "gossip/recipe.hpp"
+#include "launch/rendezvous.hpp"
 #include "train/options.hpp"
+#include "train/worker.hpp"
 
 namespace alder::train {
 
@@ -23,7 +25,18 @@ gossip::Order run_order(const TrainOptions& options);
 
 std::vector<std::vector<int64_t>> make_shards(const TrainOptions& options, const data::Dataset& dataset);
 
-std::unique_ptr<Exchange> make_exchange(const TrainOptions& options, std::size_t elements);
+// One whole model for exchanges that copy nothing; for the others parts of about --bucket-mib.
+Buckets make_buckets(const TrainOptions& options, std::size_t elements);
+
+// What an exchange is made from.
+struct ExchangeParts {
+  Buckets buckets;
+  const gossip::Schedule* schedule = nullptr;
+  const gossip::Recipe* recipe = nullptr;
+  Step first_step = 0;               // that will be taken
+  Rendezvous* rendezvous = nullptr;  // null: all workers live here
+};
+std::unique_ptr<Exchange> make_exchange(const TrainOptions& options, const ExchangeParts& parts);
 
 // Threads that this process may run on (its CPU affinity).
 int available_threads();

@@ -7,6 +7,8 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "train/job.hpp"
+#include "train/model_file.hpp"
 #include "train/setup.hpp"
 
 namespace alder::train {
@@ -30,9 +32,22 @@ Step whole_batches(const data::Dataset& dataset, const TrainOptions& options) {
 
 }  // namespace
 
-Trainer::Trainer(TrainOptions options, Progress& progress, const std::atomic<bool>& stop)
-    : options_(std::move(options)), progress_(progress), stop_(stop) {
+Trainer::Trainer(TrainOptions options, Progress& progress, const std::atomic<bool>& stop, JobPlace place)
+    : options_(std::move(options)), progress_(progress), place_(std::move(place)) {
   check_options(options_);
+  if (place_.rendezvous != nullptr && place_.rendezvous->size() != options_.workers) {
+    usage_error("--workers {}: the launcher started {} processes, one for each worker; leave --workers out",
+                options_.workers, place_.rendezvous->size());
+  }
+  try {
+    set_up(stop);
+  } catch (const std::exception& error) {
+    if (team_) team_->leave(error.what());
+    throw;
+  }
+}
+
+void Trainer::set_up(const std::atomic<bool>& stop) {
   schedule_ = make_run_schedule(options_);
   dataset_ = data::load_dataset(options_.data, options_.dataset);
   steps_per_epoch_ = whole_batches(dataset_, options_);
@@ -42,43 +57,65 @@ Trainer::Trainer(TrainOptions options, Progress& progress, const std::atomic<boo
   }
   total_steps_ = std::max<Step>(1, std::llround(options_.epochs * static_cast<double>(steps_per_epoch_)));
   recipe_ = std::make_shared<gossip::Recipe>(schedule_, run_order(options_), options_.leaders, total_steps_);
+  join_team(stop);
   build_workers();
   prepare_folder();
+  connect();
+}
+
+// Before anything is built that others are told of: whoever was started differently is found here.
+void Trainer::join_team(const std::atomic<bool>& stop) {
+  if (place_.rendezvous == nullptr) {
+    team_ = make_solo_team(options_.workers, stop);
+    return;
+  }
+  const Network network =
+      make_network(options_.model, dataset_.classes, dataset_.train.height, dataset_.train.width);
+  auto team = make_star_team(*place_.rendezvous,
+                             star_team_settings(options_, network.elements * sizeof(float)), facts(), stop);
+  watched_ = watch_losses(*place_.rendezvous, *team);
+  team_ = std::move(team);
 }
 
 void Trainer::build_workers() {
   const Network network =
       make_network(options_.model, dataset_.classes, dataset_.train.height, dataset_.train.width);
-  const int threads = options_.threads > 0 ? options_.threads : available_threads();
-  const int side_by_side = std::min(threads, options_.workers);
+  const auto local = static_cast<int>(team_->local().size());
+  const int threads = threads_to_use(options_, place_.rendezvous);
+  const int side_by_side = std::min(threads, local);
   pool_ = std::make_unique<WorkerPool>(side_by_side);
-  exchange_ = make_exchange(options_, network.elements);
   const EngineSettings settings{.max_batch = options_.batch,
                                 .threads = std::max(1, threads / side_by_side),
                                 .precision = options_.precision,
                                 .label_smoothing = options_.label_smoothing};
   std::vector<std::vector<int64_t>> shards = make_shards(options_, dataset_);
-  for (Rank rank = 0; rank < options_.workers; ++rank) {
-    workers_.push_back(
-        std::make_unique<Worker>(rank, options_, dataset_, std::move(shards[static_cast<std::size_t>(rank)]),
-                                 recipe_, make_cpu_engine(network, settings), exchange_->endpoint(rank)));
+  for (const Rank rank : team_->local()) {
+    workers_.push_back(std::make_unique<Worker>(rank, options_, dataset_,
+                                                std::move(shards[static_cast<std::size_t>(rank)]), recipe_,
+                                                make_cpu_engine(network, settings)));
   }
+  rows_.resize(workers_.size());
+  step_losses_.resize(workers_.size());
   if (options_.algorithm == Algorithm::all_reduce) bytes_factor_ = 2.0 / options_.workers;
-  evaluator_ = std::make_unique<Evaluator>(options_, dataset_, workers_, *pool_);
+  evaluator_ = std::make_unique<Evaluator>(options_, dataset_, *team_, workers_, *pool_);
 }
 
 // The run folder, and in it either a fresh start or the newest checkpoint's state.
 void Trainer::prepare_folder() {
-  const bool has_checkpoint = std::filesystem::exists(options_.out / "latest");
-  if (has_checkpoint && !options_.resume) {
-    usage_error(
-        "--out {}: holds the checkpoints of another run; add --resume to continue it or choose another "
-        "folder",
-        options_.out.string());
+  bool resumes = false;
+  if (team_->leads()) {
+    const bool has_checkpoint = std::filesystem::exists(options_.out / "latest");
+    if (has_checkpoint && !options_.resume) {
+      usage_error(
+          "--out {}: holds the checkpoints of another run; add --resume to continue it or choose another "
+          "folder",
+          options_.out.string());
+    }
+    make_folder(options_.out);
+    resumes = has_checkpoint;
   }
-  make_folder(options_.out);
-  if (options_.resume && has_checkpoint) {
-    state_ = load_checkpoint(options_.out, identity(), workers_);
+  if (team_->broadcast(resumes).get<bool>()) {
+    state_ = load_checkpoint(*team_, options_.out, identity(), workers_);
   } else {
     state_ = {.identity = identity(),
               .bytes_sent = square(options_.workers),
@@ -88,7 +125,22 @@ void Trainer::prepare_folder() {
   first_step_ = state_.step;
   seconds_before_ = state_.seconds;
   bytes_before_ = state_.bytes_sent;
-  log_ = std::make_unique<MetricsLog>(options_.out / "metrics.jsonl", options_.resume);
+  if (team_->leads()) log_ = std::make_unique<MetricsLog>(options_.out / "metrics.jsonl", options_.resume);
+}
+
+void Trainer::connect() {
+  const Network& network = workers_.front()->engine().network();
+  const Buckets buckets = make_buckets(options_, network.elements);
+  exchange_ = place_.make_exchange ? place_.make_exchange(buckets)
+                                   : make_exchange(options_, {.buckets = buckets,
+                                                              .schedule = schedule_.get(),
+                                                              .recipe = recipe_.get(),
+                                                              .first_step = first_step_,
+                                                              .rendezvous = watched_.get()});
+  for (const auto& worker : workers_) {
+    exchange_->attach(worker->rank(), worker->published_memory());
+    worker->connect(exchange_->endpoint(worker->rank()), buckets);
+  }
 }
 
 void Trainer::initialise_models() {
@@ -121,25 +173,72 @@ Identity Trainer::identity() const {
           {"precision", options_.precision == Precision::bf16 ? "bf16" : "fp32"}};
 }
 
+// What must be equal on all processes: what decides the numbers, and what decides who waits for whom when.
+std::vector<Fact> Trainer::facts() const {
+  std::vector<Fact> facts;
+  const auto add = [&](const std::string& name, const Json& value) {
+    facts.push_back({name, value.is_string() ? value.get<std::string>() : value.dump()});
+  };
+  const Identity decisive = identity();
+  for (const auto& [name, value] : decisive.items()) add(name, value);
+  add("--epochs", options_.epochs);
+  add("--exchange", options_.exchange);
+  add("--stop-after", options_.stop_after);
+  add("--resume", options_.resume);
+  add("--evaluate", options_.evaluate == EvaluateWhom::all ? "all" : "averaged");
+  add("--evaluate-every", options_.evaluate_every);
+  add("--recalibration-pictures", options_.recalibration_pictures);
+  add("--checkpoint-every", options_.checkpoint_every);
+  add("--keep", options_.keep_checkpoints);
+  return facts;
+}
+
 void Trainer::say(const std::string& text) {
+  if (!team_->leads()) return;
   progress_.line("alder: " + text);
   log_->event(state_.step, text);
 }
 
 Json Trainer::run() {
-  started_ns_ = monotonic_ns();
-  write_run_line();
+  try {
+    Json result = train();
+    team_->leave("");
+    return result;
+  } catch (const std::exception& error) {
+    record_end(error.what());
+    team_->leave(error.what());
+    throw;
+  }
+}
+
+// As well as it can be done: the disk may be what is full.
+void Trainer::record_end(const std::string& text) {
+  try {
+    if (log_) log_->event(state_.step, text);
+  } catch (const Error&) {
+  }
+}
+
+void Trainer::introduce() {
+  if (log_) write_run_line();
   say(workers_.front()->engine().description());
+  if (place_.rendezvous != nullptr) {
+    say(fmt::format("{} processes by {}; {}", options_.workers, place_.rendezvous->description(),
+                    exchange_->description()));
+  }
   for (const std::string& warning : schedule_->warnings()) say("warning: " + warning);
   for (const std::string& warning : gossip::leader_warnings(*schedule_, options_.leaders))
     say("warning: " + warning);
   if (first_step_ > 0) say(fmt::format("resumed after step {} of {}", first_step_, total_steps_));
+}
 
+Json Trainer::train() {
+  started_ns_ = monotonic_ns();
+  introduce();
   const Step end =
       options_.stop_after > 0 ? std::min(total_steps_, first_step_ + options_.stop_after) : total_steps_;
-  while (state_.step < end && !stop_.load(std::memory_order_relaxed)) {
+  while (state_.step < end && team_->may_start(state_.step)) {
     run_step();
-    record_rows();
     check_losses();
     ++state_.step;
     report_progress();
@@ -150,8 +249,9 @@ Json Trainer::run() {
     say(fmt::format("interrupted after step {} of {}; continue with the same command and --resume",
                     state_.step, total_steps_));
   }
-  const Json result = summary();
-  write_atomically(options_.out / "summary.json", result.dump(2) + "\n");
+  if (team_->leads()) report_departures();
+  Json result = summary();
+  if (team_->leads()) write_atomically(options_.out / "summary.json", result.dump(2) + "\n");
   return result;
 }
 
@@ -165,85 +265,88 @@ void Trainer::run_step() {
     pool_->run(static_cast<int>(workers_.size()),
                [&](int index) { workers_[static_cast<std::size_t>(index)]->run_phase(phase, context); });
   }
+  // What this step's combination took from whom, for the epoch's variance inflation. The two-exchange order
+  // has no single row and is left out.
+  if (recipe_->exchanges_per_step() == 1) {
+    for (std::size_t i = 0; i < workers_.size(); ++i) rows_[i].add(workers_[i]->row().combine);
+  }
   const double seconds = seconds_between(begin, monotonic_ns());
   state_.training_seconds += seconds;
   step_seconds_ = step_seconds_ > 0 ? 0.95 * step_seconds_ + 0.05 * seconds : seconds;
 }
 
-// What this step's combination took from whom, for the epoch's variance inflation. The two-exchange order has
-// no single row and is left out.
-void Trainer::record_rows() {
-  if (recipe_->exchanges_per_step() > 1) return;
-  gossip::Rows rows(workers_.size());
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    for (const gossip::RowEntry& entry : workers_[i]->row().combine) {
-      rows[i].push_back({entry.rank, static_cast<double>(entry.weight)});
-    }
-  }
-  epoch_rows_.push_back(std::move(rows));
-}
-
 // A loss that is not finite ends the run: what it spreads to neighbours cannot be undone.
 void Trainer::check_losses() {
-  double sum = 0;
-  for (const auto& worker : workers_) {
-    const double loss = worker->last_result().loss;
-    if (!std::isfinite(loss)) {
-      const std::string text = fmt::format(
-          "worker {}: loss {} at step {} (last finite loss {:.4g}, learning rate {:.4g}); lower --lr or add "
-          "--warmup",
-          worker->rank(), loss, state_.step, worker->last_finite_loss(), learning_rate_);
-      log_->event(state_.step, text);
-      throw Error(text);
-    }
-    sum += loss;
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    const Worker& worker = *workers_[i];
+    step_losses_[i] = worker.last_result().loss;
+    if (std::isfinite(step_losses_[i])) continue;
+    // Neighbours in other processes would wait for its next model before they hear of the end.
+    exchange_->mark_failed(worker.rank());
+    team_->fail(fmt::format(
+        "worker {}: loss {} at step {} (last finite loss {:.4g}, learning rate {:.4g}); lower --lr or add "
+        "--warmup",
+        worker.rank(), step_losses_[i], state_.step, worker.last_finite_loss(), learning_rate_));
   }
-  const double mean = sum / static_cast<double>(workers_.size());
-  smoothed_loss_ = state_.step == first_step_ ? mean : 0.95 * smoothed_loss_ + 0.05 * mean;
+  team_->report(state_.step, step_losses_);
 }
 
 void Trainer::report_progress() {
+  if (!team_->leads()) return;
   const double pictures = static_cast<double>(options_.workers) * options_.batch;
   progress_.step({.epoch = epoch_now(),
                   .epochs = options_.epochs,
                   .step = state_.step,
                   .steps = total_steps_,
-                  .loss = smoothed_loss_,
+                  .loss = team_->smoothed_loss(),
                   .images_per_second = pictures / step_seconds_,
                   .eta_seconds = step_seconds_ * static_cast<double>(total_steps_ - state_.step)});
+  report_departures();
+}
+
+void Trainer::report_departures() {
+  for (const Departure& departure : team_->take_departures()) {
+    lost_workers_.push_back({{"worker", departure.worker},
+                             {"host", departure.host},
+                             {"step", state_.step},
+                             {"seconds", elapsed()},
+                             {"reason", departure.reason}});
+    say(fmt::format("worker {} on {} is lost at step {}: {}; the others go on without it", departure.worker,
+                    departure.host, state_.step, departure.reason));
+  }
 }
 
 void Trainer::finish_epoch() {
   const bool last = state_.step == total_steps_;
   const auto epoch = state_.step / steps_per_epoch_;
   const bool tests = last || (options_.evaluate_every > 0 && epoch % options_.evaluate_every == 0);
-  const bool tests_each = last || (tests && options_.evaluate == EvaluateWhom::all);
+  tests_each_ = last || (tests && options_.evaluate == EvaluateWhom::all);
+  // Spare buffers are written now, and neighbours that are behind may still be reading them.
+  pool_->run(static_cast<int>(workers_.size()),
+             [&](int index) { workers_[static_cast<std::size_t>(index)]->settle(); });
+  evaluator_->update_average();
   consensus_ = evaluator_->consensus();
-  std::optional<TestResult> averaged;
   worker_tests_.clear();
-  if (tests) averaged = averaged_test_ = evaluator_->averaged_model();
-  if (tests_each) worker_tests_ = evaluator_->each_worker();
-  collect_bytes();
-  for (std::size_t i = 0; i < workers_.size(); ++i) {
-    write_worker_line(*workers_[i], consensus_.distance_to_mean[i], tests_each ? &worker_tests_[i] : nullptr);
-    workers_[i]->counters() = {};
-  }
-  state_.bytes_sent_at_epoch = state_.bytes_sent;
-  write_mean_line(averaged ? &*averaged : nullptr);
-  const std::string test = averaged ? fmt::format("  averaged model {:.2f} %", 100 * averaged->accuracy) : "";
-  progress_.line(fmt::format("epoch {:g}  step {}  loss {:.3f}{}  consensus distance {:.3g}  {:.0f} images/s",
-                             epoch_now(), state_.step, smoothed_loss_, test, consensus_.root_mean_square,
-                             images_per_second()));
+  if (tests) averaged_test_ = evaluator_->averaged_model();
+  if (tests_each_) worker_tests_ = evaluator_->each_worker();
+  std::vector<Json> mine;
+  for (std::size_t i = 0; i < workers_.size(); ++i) mine.push_back(epoch_record(i));
+  const Team::Records records = team_->gather(std::move(mine));
+  for (const auto& worker : workers_) worker->counters() = {};
+  if (team_->leads()) write_epoch(records, tests ? &averaged_test_ : nullptr);
   if (last || (options_.checkpoint_every > 0 && epoch % options_.checkpoint_every == 0)) save();
-  if (last)
+  if (last && team_->leads()) {
     save_model(options_.out / "averaged.safetensors", workers_.front()->engine(), evaluator_->average(),
                state_.step);
+  }
 }
 
 void Trainer::save() {
-  collect_bytes();
+  std::vector<Json> mine;
+  for (const auto& worker : workers_) mine.push_back(bytes_record(*worker));
+  collect_bytes(team_->gather(std::move(mine)));
   state_.seconds = elapsed();
-  save_checkpoint(options_.out, state_, workers_, options_.keep_checkpoints);
+  save_checkpoint(*team_, options_.out, state_, workers_, options_.keep_checkpoints);
 }
 
 }  // namespace alder::train

@@ -23,13 +23,11 @@ class Stopwatch {
   int64_t begin_;
 };
 
-constexpr Bucket kWholeModel{0};
-
 }  // namespace
 
 Worker::Worker(Rank rank, const TrainOptions& options, const data::Dataset& dataset,
                std::vector<int64_t> shard, std::shared_ptr<const gossip::Recipe> recipe,
-               std::unique_ptr<Engine> engine, Endpoint& endpoint)
+               std::unique_ptr<Engine> engine)
     : rank_(rank),
       options_(&options),
       dataset_(&dataset),
@@ -37,7 +35,6 @@ Worker::Worker(Rank rank, const TrainOptions& options, const data::Dataset& data
       sampler_(shard_, rank, options.batch, options.seed),
       recipe_(std::move(recipe)),
       engine_(std::move(engine)),
-      endpoint_(&endpoint),
       ranking_(options.ranking_decay),
       images_(static_cast<std::size_t>(options.batch) * dataset.train.bytes_per_picture()),
       labels_(static_cast<std::size_t>(options.batch)) {
@@ -45,6 +42,20 @@ Worker::Worker(Rank rank, const TrainOptions& options, const data::Dataset& data
     usage_error("--batch {}: worker {} has only {} training pictures; lower --batch or --workers",
                 options.batch, rank, shard_.size());
   }
+}
+
+void Worker::connect(Endpoint& endpoint, Buckets buckets) {
+  endpoint_ = &endpoint;
+  buckets_ = std::move(buckets);
+}
+
+std::vector<Region> Worker::published_memory() {
+  std::vector<Region> regions;
+  for (int buffer = 0; buffer < engine_->model_buffers(); ++buffer) {
+    const std::span<float> model = engine_->model(buffer);
+    regions.push_back({.address = model.data(), .bytes = model.size_bytes()});
+  }
+  return regions;
 }
 
 void Worker::run_phase(int phase, const StepContext& context) {
@@ -69,7 +80,7 @@ void Worker::run_phase(int phase, const StepContext& context) {
     if (row_.leaders.degree >= 0) ++counters_.leader_degree[row_.leaders.degree];
     if (phases() == 3) {
       // h_t: the pulls act on x_t, which the neighbours go on reading until the last phase.
-      settle_earlier_steps();
+      settle_below(x_generation_);
       combine(row_.adapt, kHalf, true, context);
       open_and_publish(half_generation_, context, engine_->model(kHalf));
       announce(half_generation_, context);
@@ -77,7 +88,7 @@ void Worker::run_phase(int phase, const StepContext& context) {
     }
     if (publishes_x) {
       // x_{t+1} goes where x_{t-1} was: its readers must be done.
-      settle_earlier_steps();
+      settle_below(x_generation_);
       combine(row_.combine, 1 - current_, true, context);
       current_ = 1 - current_;
     } else {
@@ -124,7 +135,10 @@ void Worker::open_and_publish(Generation generation, const StepContext& context,
   for (const gossip::Incoming& incoming : row.incoming) live_.receive_from.push_back(incoming.from);
   degree_ = row.degree;
   endpoint_->open(generation, live_);
-  endpoint_->publish(generation, kWholeModel, source);
+  for (uint32_t bucket = 0; bucket < buckets_.size(); ++bucket) {
+    endpoint_->publish(generation, Bucket(bucket), source.first(buckets_[bucket]));
+    source = source.subspan(buckets_[bucket]);
+  }
   unsettled_.push_back({generation, live_.send_to});
 }
 
@@ -141,15 +155,25 @@ void Worker::announce(Generation generation, const StepContext& context) {
 std::vector<gossip::Standing> Worker::listen(Generation generation) {
   const Stopwatch watch(counters_.seconds_wait);
   const Deadline until = deadline();
-  const std::vector<Arrival> headers = endpoint_->await_headers(generation, until);
-  const std::vector<Arrival> models = endpoint_->await_bucket(generation, kWholeModel, until);
+  std::vector<Arrival> arrivals = endpoint_->await_headers(generation, until);
+  for (uint32_t bucket = 0; bucket < buckets_.size(); ++bucket) {
+    const std::vector<Arrival> parts = endpoint_->await_bucket(generation, Bucket(bucket), until);
+    for (std::size_t k = 0; k < parts.size(); ++k) {
+      if (parts[k] != Arrival::arrived) arrivals[k] = parts[k];
+    }
+  }
   std::vector<gossip::Standing> heard;
   for (std::size_t k = 0; k < live_.receive_from.size(); ++k) {
-    if (headers[k] != Arrival::arrived || models[k] != Arrival::arrived) continue;
+    if (arrivals[k] != Arrival::arrived) continue;
     const Header header = endpoint_->header(live_.receive_from[k], generation);
     heard.push_back({live_.receive_from[k], header.loss, static_cast<int>(header.degree)});
   }
   return heard;
+}
+
+// All buckets of a neighbour as the one array that they are.
+std::span<const float> Worker::whole_slot(Rank neighbour, Generation generation) const {
+  return {endpoint_->slot(neighbour, generation, Bucket(0)).data(), engine_->network().elements};
 }
 
 void Worker::choose_row(const StepContext& context) {
@@ -165,7 +189,7 @@ void Worker::combine(std::span<const gossip::RowEntry> row, int target, bool ada
     if (entry.rank == rank_) {
       source = engine_->model(entry.half_step ? kHalf : current_);
     } else {
-      source = endpoint_->slot(entry.rank, entry.half_step ? half_generation_ : x_generation_, kWholeModel);
+      source = whole_slot(entry.rank, entry.half_step ? half_generation_ : x_generation_);
     }
     terms.push_back({entry.weight, source});
   }
@@ -183,17 +207,17 @@ void Worker::combine(std::span<const gossip::RowEntry> row, int target, bool ada
 
 // y_t = x_t - lr * update, into the buffer whose previous content all neighbours must have read.
 void Worker::adapt_only(const StepContext& context) {
-  settle_earlier_steps();
+  settle_below(x_generation_);
   const gossip::RowEntry self{rank_, 1.0F, false};
   combine({&self, 1}, kHalf, true, context);
 }
 
-// Waits until every neighbour has read what was published in earlier steps: its memory is written next. A
-// neighbour that is gone reads nothing; one that is late may be reading still, and that ends the run.
-void Worker::settle_earlier_steps() {
+// Waits until every neighbour has read what was published below this generation: its memory is written next.
+// A neighbour that is gone reads nothing; one that is late may be reading still, and that ends the run.
+void Worker::settle_below(Generation generation) {
   const Stopwatch watch(counters_.seconds_wait);
   const int64_t begin = monotonic_ns();
-  while (!unsettled_.empty() && unsettled_.front().generation < x_generation_) {
+  while (!unsettled_.empty() && unsettled_.front().generation < generation) {
     const Published& published = unsettled_.front();
     const std::vector<Arrival> arrivals = endpoint_->await_released(published.generation, deadline());
     if (std::ranges::count(arrivals, Arrival::late) > 0) {

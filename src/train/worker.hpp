@@ -12,23 +12,19 @@
 #include "engine/engine.hpp"
 #include "exchange/exchange.hpp"
 #include "gossip/recipe.hpp"
+#include "train/counters.hpp"
 #include "train/options.hpp"
 
 namespace alder::train {
-
-// What an epoch's metrics line says of one worker; zeroed after each epoch.
-struct EpochCounters {
-  double loss_sum = 0;
-  int64_t steps = 0, correct = 0, pictures = 0;
-  std::map<Rank, int64_t> leader_best, leader_degree;
-  double seconds_data = 0, seconds_compute = 0, seconds_combine = 0, seconds_wait = 0;
-};
 
 // What stays the same for all workers in one step.
 struct StepContext {
   Step step = 0;
   float learning_rate = 0;
 };
+
+// The parts of a model array that are exchanged one by one; lengths in elements, in order, adding up to it.
+using Buckets = std::vector<std::size_t>;
 
 // The phases of a step, for all orders. A trainer runs phase p for all its workers before phase p+1, so
 // that with every worker in one process no wait ever blocks; in a process of its own a worker blocks in
@@ -40,7 +36,9 @@ struct StepContext {
 class Worker {
  public:
   Worker(Rank rank, const TrainOptions& options, const data::Dataset& dataset, std::vector<int64_t> shard,
-         std::shared_ptr<const gossip::Recipe> recipe, std::unique_ptr<Engine> engine, Endpoint& endpoint);
+         std::shared_ptr<const gossip::Recipe> recipe, std::unique_ptr<Engine> engine);
+  // Before the first step; `buckets` as the exchange has them.
+  void connect(Endpoint& endpoint, Buckets buckets);
 
   Rank rank() const { return rank_; }
   Engine& engine() { return *engine_; }
@@ -49,7 +47,11 @@ class Worker {
 
   std::span<float> model() { return engine_->model(current_); }
   int model_buffer() const { return current_; }
-  // A buffer that no neighbour reads between steps: for evaluation.
+  // What the worker publishes from, for Exchange::attach: its engine's model buffers.
+  std::vector<Region> published_memory();
+  // Waits until all neighbours have read everything that was published. Throws Error when one is late.
+  void settle() { settle_below(Generation(half_generation_.value() + 1)); }
+  // A buffer that no neighbour reads between steps, once settled: for evaluation.
   int spare_buffer() const { return 1 - current_; }
 
   // The last step's combination.
@@ -68,10 +70,11 @@ class Worker {
   void open_and_publish(Generation generation, const StepContext& context, std::span<const float> source);
   void announce(Generation generation, const StepContext& context);
   std::vector<gossip::Standing> listen(Generation generation);
+  std::span<const float> whole_slot(Rank neighbour, Generation generation) const;
   void choose_row(const StepContext& context);
   void combine(std::span<const gossip::RowEntry> row, int target, bool adapt, const StepContext& context);
   void adapt_only(const StepContext& context);
-  void settle_earlier_steps();
+  void settle_below(Generation generation);
   Generation generation_of(Step step, int exchange) const;
   Deadline deadline() const;
 
@@ -82,7 +85,8 @@ class Worker {
   data::BatchSampler sampler_;
   std::shared_ptr<const gossip::Recipe> recipe_;
   std::unique_ptr<Engine> engine_;
-  Endpoint* endpoint_;
+  Endpoint* endpoint_ = nullptr;
+  Buckets buckets_;
   gossip::RankingLoss ranking_;
 
   int current_ = 0;                // buffer of x; 0 or 1

@@ -55,7 +55,7 @@ int lines(const std::string& text) {
 
 TEST_F(Command, HelpOfEverySubcommandShowsDefaults) {
   EXPECT_EQ(alder("--help").code, 0);
-  for (const char* name : {"train", "eval", "plan", "step", "report"}) {
+  for (const char* name : {"train", "eval", "plan", "step", "report", "doctor"}) {
     const Outcome outcome = alder(std::string(name) + " --help");
     EXPECT_EQ(outcome.code, 0) << name;
     EXPECT_NE(outcome.out.find("--config"), std::string::npos) << name;
@@ -88,21 +88,47 @@ TEST_P(BadUsage, IsOneLineOnStandardErrorAndAnExitCode) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, BadUsage,
+    testing::Values(Bad{"nothing", "", 2, "subcommand"}, Bad{"no_folder", "train", 2, "--out"},
+                    Bad{"unknown_option", "train --out @/r --epoch 1", 2, "--epoch"},
+                    Bad{"model", "train --out @/r --model resnet-21", 2, "resnet-20"},
+                    Bad{"graph", "train --out @/r --graph rign", 2, "ring"},
+                    Bad{"algorithm", "train --out @/r --algorithm ad-psgd", 2, "d-psgd"},
+                    Bad{"order", "train --out @/r --order adapt", 2, "adapt-then-combine"},
+                    Bad{"device", "train --out @/r --device cuda", 2, "--device cuda"},
+                    Bad{"exchange", "train --out @/r --exchange verbs", 2, "--exchange verbs"},
+                    Bad{"data", "train --out @/r --data cifar11:x", 2, "cifar10"},
+                    Bad{"missing_data", "train --out @/r --data cifar10:@nowhere", 1, "cs.toronto.edu"},
+                    Bad{"read_only", "train --out /proc/alder --data shapes --model tiny", 1, "/proc/alder"},
+                    Bad{"no_checkpoint", "eval --checkpoint @/none", 2, "none"},
+                    Bad{"no_run", "report @/none", 1, "none"},
+                    Bad{"plan_graph", "plan --workers 8 --graph rin", 2, "ring"},
+                    Bad{"doctor_model", "doctor --model resnet-21", 2, "resnet-20"},
+                    Bad{"doctor_device", "doctor --device gpu", 2, "cpu or cuda"},
+                    Bad{"doctor_gid", "doctor --gid eth2", 2, "10.1.0.0/16"},
+                    Bad{"doctor_gid_index", "doctor --gid-index 256", 2, "from -1 to 255"},
+                    Bad{"doctor_port", "doctor --rdma-devices mlx5_0:x", 2, "mlx5_0:x"},
+                    Bad{"no_config", "plan --config @/none.toml", 1, "none.toml"}),
+    [](const auto& instance) { return std::string(instance.param.name); });
+
+// What a machine is like is not known here; what the command says of it has to fit together.
+TEST_F(Command, DoctorsExitCodeIsThatOfItsWorstLevelAndJsonIsAllItPrints) {
+  const Outcome outcome = alder("doctor --json");
+  const auto report = nlohmann::json::parse(outcome.out);
+  const std::string worst = report.at("worst");
+  EXPECT_EQ(outcome.code, worst == "fail" ? 4 : worst == "warn" ? 3 : 0);
+  EXPECT_EQ(outcome.err, "");
+  for (const auto& check : report.at("checks")) {
+    const bool troubled = check.at("level") == "warn" || check.at("level") == "fail";
+    EXPECT_TRUE(!troubled || check.at("remedy") != "") << check;
+  }
+  const Outcome text = alder("doctor");
+  EXPECT_EQ(text.code, outcome.code);
+  EXPECT_NE(text.out.find("memlock"), std::string::npos);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Plan, BadUsage,
     testing::Values(
-        Bad{"nothing", "", 2, "subcommand"}, Bad{"no_folder", "train", 2, "--out"},
-        Bad{"unknown_option", "train --out @/r --epoch 1", 2, "--epoch"},
-        Bad{"model", "train --out @/r --model resnet-21", 2, "resnet-20"},
-        Bad{"graph", "train --out @/r --graph rign", 2, "ring"},
-        Bad{"algorithm", "train --out @/r --algorithm ad-psgd", 2, "d-psgd"},
-        Bad{"order", "train --out @/r --order adapt", 2, "adapt-then-combine"},
-        Bad{"device", "train --out @/r --device cuda", 2, "--device cuda"},
-        Bad{"exchange", "train --out @/r --exchange verbs", 2, "--exchange verbs"},
-        Bad{"data", "train --out @/r --data cifar11:x", 2, "cifar10"},
-        Bad{"missing_data", "train --out @/r --data cifar10:@nowhere", 1, "cs.toronto.edu"},
-        Bad{"read_only", "train --out /proc/alder --data shapes --model tiny", 1, "/proc/alder"},
-        Bad{"no_checkpoint", "eval --checkpoint @/none", 2, "none"},
-        Bad{"no_run", "report @/none", 1, "none"},
-        Bad{"plan_graph", "plan --workers 8 --graph rin", 2, "ring"},
         Bad{"plan_no_nic", "plan --nics-per-node 0", 2, "--nics-per-node 0: without a NIC"},
         Bad{"plan_half_a_node", "plan --gpus-per-node 3", 2, "use 6 or 9 workers"},
         Bad{"plan_node_larger_than_job", "plan --gpus-per-node 16", 2, "use --gpus-per-node 8"},
@@ -120,8 +146,7 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"plan_sweep_nowhere", "plan --sweep seed=1,2", 2, "--csv FILE"},
         Bad{"plan_table_of_nothing", "plan --csv @/t", 2, "give one"},
         Bad{"plan_processes_have_no_links", "plan --threads 2 --step-time 5 --link-failures 0.1", 2,
-            "no links that fail"},
-        Bad{"no_config", "plan --config @/none.toml", 1, "none.toml"}),
+            "no links that fail"}),
     [](const auto& instance) { return std::string(instance.param.name); });
 
 TEST_F(Command, TrainEvalAndReportWorkTogether) {

@@ -1,5 +1,6 @@
 // The subcommands of `alder`. Each adds its options and sets the callback that does the work.
-// Exit codes: 0 ok, 1 run failed (alder::Error), 2 bad usage (alder::UsageError, CLI::ParseError).
+// Exit codes: 0 ok, 1 run failed (alder::Error), 2 bad usage (alder::UsageError, CLI::ParseError), others
+// where a command says so (Exit).
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,7 +12,12 @@ namespace alder::tools {
 // What `main` knows and the commands need.
 struct Context {
   std::string command_line;                 // as typed, for summary.json
-  const std::atomic<bool>* stop = nullptr;  // set by SIGINT and SIGTERM
+  const std::atomic<bool>* stop = nullptr;  // set by SIGINT, SIGTERM and SIGUSR1
+};
+
+// Thrown by a command that did its work and whose answer is an exit code.
+struct Exit {
+  int code;
 };
 
 void add_train(CLI::App& app, const Context& context);
@@ -19,5 +25,6 @@ void add_eval(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_step(CLI::App& app);
 void add_report(CLI::App& app);
+void add_doctor(CLI::App& app);
 
 }  // namespace alder::tools

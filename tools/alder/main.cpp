@@ -41,15 +41,18 @@ int main(int argc, char** argv) {
   alder::tools::add_plan(app);
   alder::tools::add_step(app);
   alder::tools::add_report(app);
+  alder::tools::add_doctor(app);
 
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  // SIGUSR1 is what batch systems send before the time is over, and what mpirun passes on to all processes.
+  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, on_signal);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     fmt::print(stderr, "alder: {}\n", error.what());
     return 2;
+  } catch (const alder::tools::Exit& exit) {
+    return exit.code;
   } catch (const alder::UsageError& error) {
     fmt::print(stderr, "alder: {}\n", error.what());
     return 2;

@@ -10,6 +10,7 @@
 #include "config_file.hpp"
 #include "effective_config.hpp"
 #include "report/report.hpp"
+#include "train/job.hpp"
 #include "train/trainer.hpp"
 
 namespace alder::tools {
@@ -222,10 +223,15 @@ void add_train(CLI::App& app, const Context& context) {
                                                           {{"auto", train::ProgressStyle::automatic},
                                                            {"plain", train::ProgressStyle::plain},
                                                            {"none", train::ProgressStyle::none}}));
-    train::Trainer trainer(*options, progress, *context.stop);
-    write_atomically(options->out / "config.json",
-                     effective_config(*command, context.command_line).dump(2) + "\n");
+    const auto job = train::find_job(*options, process_environment());
+    if (job && command->get_option("--workers")->count() == 0) options->workers = job->size();
+    train::Trainer trainer(*options, progress, *context.stop, {.rendezvous = job.get()});
+    if (trainer.leads()) {
+      write_atomically(options->out / "config.json",
+                       effective_config(*command, context.command_line).dump(2) + "\n");
+    }
     const train::Json summary = trainer.run();
+    if (!trainer.leads()) return;
     if (words->json) {
       fmt::print("{}\n", summary.dump(2));
     } else {

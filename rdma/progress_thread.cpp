@@ -1,0 +1,76 @@
+#include "rdma/progress_thread.hpp"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <array>
+#include <chrono>
+#include <utility>
+
+namespace alder::rdma {
+namespace {
+
+// Heartbeats and limits of time are kept to within this.
+constexpr int kSleepMs = 20;
+// Where something arrives that no descriptor tells of.
+constexpr std::chrono::microseconds kNap{100};
+
+// Best effort: a machine may have fewer CPUs than the topology says, or forbid it.
+void pin(const std::vector<int>& cpus) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (const int cpu : cpus) {
+    if (cpu >= 0 && cpu < CPU_SETSIZE) CPU_SET(static_cast<std::size_t>(cpu), &set);
+  }
+  if (CPU_COUNT(&set) > 0) pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+}  // namespace
+
+ProgressThread::ProgressThread(Rail& rail, const TimeSource& time, const Tuning& tuning,
+                               std::vector<int> cpus)
+    : rail_(rail), time_(time), tuning_(tuning), cpus_(std::move(cpus)), thread_([this] { run(); }) {}
+
+ProgressThread::~ProgressThread() {
+  stop_.store(true);
+  rail_.wakeup().wake();
+  thread_.join();
+}
+
+void ProgressThread::run() {
+  pthread_setname_np(pthread_self(), "alder-rdma");
+  if (tuning_.pin) pin(cpus_);
+  int idle = 0;
+  while (!stop_.load(std::memory_order_relaxed)) {
+    if (rail_.step(time_.now_ns())) {
+      idle = 0;
+    } else if (++idle <= tuning_.spin_polls) {
+      continue;
+    } else if (idle <= tuning_.spin_polls + tuning_.yield_polls) {
+      std::this_thread::yield();
+    } else {
+      sleep();
+    }
+  }
+}
+
+void ProgressThread::sleep() {
+  if (!rail_.can_sleep()) {
+    std::this_thread::sleep_for(kNap);
+    return;
+  }
+  Nic& nic = *rail_.nic();
+  Wakeup& wakeup = rail_.wakeup();
+  wakeup.prepare();
+  // Whatever came before the card was armed and the trainer was told has to be found by this last look.
+  if (nic.arm() && !rail_.step(time_.now_ns()) && !stop_.load()) {
+    std::array<pollfd, 3> descriptors = {{{.fd = wakeup.fd(), .events = POLLIN, .revents = 0},
+                                          {.fd = nic.completion_fd(), .events = POLLIN, .revents = 0},
+                                          {.fd = nic.event_fd(), .events = POLLIN, .revents = 0}}};
+    poll(descriptors.data(), descriptors.size(), kSleepMs);
+  }
+  wakeup.finish();
+}
+
+}  // namespace alder::rdma
