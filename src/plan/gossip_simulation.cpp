@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "base/error.hpp"
+#include "plan/link.hpp"
 #include "plan/simulation.hpp"
 #include "plan/step_times.hpp"
 
@@ -66,24 +67,6 @@ struct Event {
   bool operator>(const Event& other) const { return ms != other.ms ? ms > other.ms : order > other.order; }
 };
 
-// One way out and in, at the same time: a port of NICs, or a GPU's link inside its node. Outgoing messages
-// share the rate evenly. All are of one size, so that the first to come is the first to leave, and a clock
-// of the work that each of them has got so far tells when: it runs slower the more there are.
-struct Link {
-  struct Message {
-    Rank from = 0, to = 0;
-    GenerationNumber generation = 0;
-    double posted_ms = 0;
-    double leaves_at = 0;  // on the link's clock
-  };
-  double model_ms = 0;             // one message alone
-  double latency_ms = 0;           // from the last byte's departure to its arrival
-  std::vector<Message> out;        // the first leaves first
-  double clock = 0, clock_ms = 0;  // the clock, and the time at which it showed that
-  uint64_t version = 0;
-  double free_in_ms = 0;  // when all that has come in is taken
-};
-
 class Simulation {
  public:
   Simulation(Order order, Patterns& patterns, const Cluster& cluster, const Workload& workload,
@@ -98,11 +81,10 @@ class Simulation {
 
   void open_step(Rank rank);
   void write_half(Rank rank, double now);
-  void send(Rank from, Rank to, GenerationNumber generation, double now);
+  int send(Rank from, Rank to, GenerationNumber generation, double now);
   int link_between(Rank from, Rank to) const;  // on whose side: from
-  static void advance_clock(Link& link, double now);
   void schedule(int link, double now);
-  void arrive(const Link::Message& message, double now);
+  void arrive(const Message& message, double now);
   void accept_held(Rank rank, double now);
   void advance(Rank rank);
   void account(Worker& worker, const Inbox& inbox, double ready_ms, double until_ms);
@@ -141,14 +123,15 @@ class Simulation {
   ComputeTimes compute_;
   Outages outages_;
   int buckets_ = 1;
-  double inside_ms_ = 0;          // the GPUs of a node summing their gradients
-  std::vector<Link> links_;       // ports of NICs, then every worker's link inside its node
-  std::vector<int> port_, node_;  // by worker
+  double inside_ms_ = 0;           // the GPUs of a node summing their gradients
+  std::vector<Link> links_;        // ports of NICs, then every worker's link inside its node
+  std::vector<uint64_t> version_;  // of each link's schedule
+  std::vector<int> port_, node_;   // by worker
   int first_inside_ = 0;
   std::vector<Worker> workers_;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   uint64_t made_ = 0;
-  std::vector<Link::Message> departing_;
+  std::vector<Message> departing_;
   std::deque<int> unfinished_;  // workers that are not through with a step, from the oldest such step on
   Step oldest_ = 0;
 
@@ -178,11 +161,12 @@ Simulation::Simulation(Order order, Patterns& patterns, const Cluster& cluster, 
   if (order == Order::adapt_then_combine) buckets_ = buckets(wire_bytes(workload), workload.bucket_bytes);
   const double bytes = wire_bytes(workload) / buckets_;
   for (const Port& port : ports(cluster)) {
-    links_.push_back({.model_ms = milliseconds(bytes, port.rate), .latency_ms = latency_ms(cluster)});
+    links_.emplace_back(milliseconds(bytes, port.rate), latency_ms(cluster));
   }
   first_inside_ = static_cast<int>(links_.size());
-  links_.resize(links_.size() + workers_.size(), {.model_ms = milliseconds(bytes, intra_rate(cluster)),
-                                                  .latency_ms = intra_latency_ms(cluster)});
+  links_.resize(links_.size() + workers_.size(),
+                Link(milliseconds(bytes, intra_rate(cluster)), intra_latency_ms(cluster)));
+  version_.resize(links_.size());
   for (Rank rank = 0; rank < cluster.workers; ++rank) {
     port_.push_back(port_of(cluster, rank));
     node_.push_back(node_of(cluster, rank));
@@ -297,6 +281,8 @@ void Simulation::post(Rank rank, GenerationNumber generation, double now) {
   Worker& self = worker(rank);
   // A post of its own opens a generation, except behind adapt-then-combine's buckets.
   if (order_ != Order::adapt_then_combine) outbox(self, generation) = {};
+  const int outside = port_[static_cast<std::size_t>(rank)], inside = first_inside_ + rank;
+  bool crosses = false, stays = false;
   for (const Rank to : self.pattern->receivers(rank)) {
     if (outages_.any() && outages_.outage(rank, to, self.step) >= 0) {
       ++lost_;
@@ -305,11 +291,15 @@ void Simulation::post(Rank rank, GenerationNumber generation, double now) {
     ++messages_;
     ++outbox(self, generation).pending;
     if (slot_free(worker(to), generation)) {
-      send(rank, to, generation, now);
+      const bool leaves_node = send(rank, to, generation, now) == outside;
+      crosses |= leaves_node;
+      stays |= !leaves_node;
     } else {
       worker(to).held.push_back({rank, generation});
     }
   }
+  if (crosses) schedule(outside, now);
+  if (stays) schedule(inside, now);
 }
 
 int Simulation::link_between(Rank from, Rank to) const {
@@ -317,53 +307,36 @@ int Simulation::link_between(Rank from, Rank to) const {
   return node_[a] == node_[b] ? first_inside_ + from : port_[a];
 }
 
-void Simulation::send(Rank from, Rank to, GenerationNumber generation, double now) {
+// Puts a message on its link, which is to be scheduled then, and returns the link.
+int Simulation::send(Rank from, Rank to, GenerationNumber generation, double now) {
   const int index = link_between(from, to);
-  Link& link = links_[static_cast<std::size_t>(index)];
-  advance_clock(link, now);
-  link.out.push_back({.from = from,
-                      .to = to,
-                      .generation = generation,
-                      .posted_ms = now,
-                      .leaves_at = link.clock + link.model_ms});
-  schedule(index, now);
+  links_[static_cast<std::size_t>(index)].put(
+      {.from = from, .to = to, .generation = generation, .posted_ms = now}, now);
+  return index;
 }
 
-void Simulation::advance_clock(Link& link, double now) {
-  if (!link.out.empty()) link.clock += (now - link.clock_ms) / static_cast<double>(link.out.size());
-  link.clock_ms = now;
-}
-
-// When the next message leaves if no other comes.
 void Simulation::schedule(int index, double now) {
-  Link& link = links_[static_cast<std::size_t>(index)];
-  const double work = link.out.front().leaves_at - link.clock;
-  push({.ms = now + std::max(0.0, work) * static_cast<double>(link.out.size()),
+  const auto link = static_cast<std::size_t>(index);
+  push({.ms = links_[link].next_departure(now),
         .kind = Event::Kind::departure,
         .who = index,
-        .version = ++link.version});
+        .version = ++version_[link]});
 }
 
 void Simulation::depart(int index, uint64_t version, double now) {
-  Link& link = links_[static_cast<std::size_t>(index)];
-  if (version != link.version) return;  // another message came in between
-  link.clock = link.out.front().leaves_at;
-  link.clock_ms = now;
-  const auto stays =
-      std::ranges::find_if(link.out, [&](const Link::Message& one) { return one.leaves_at > link.clock; });
-  departing_.assign(link.out.begin(), stays);
-  link.out.erase(link.out.begin(), stays);
-  if (!link.out.empty()) schedule(index, now);
-  for (const Link::Message& message : departing_) arrive(message, now);
+  const auto link = static_cast<std::size_t>(index);
+  if (version != version_[link]) return;  // another message came in between
+  links_[link].depart(now, departing_);
+  if (!links_[link].idle()) schedule(index, now);
+  for (const Message& message : departing_) arrive(message, now);
 }
 
-// The last byte has left: it arrives after the latency, or when the receiving port has taken all that came
-// before and this message, whose first byte came a latency after it was posted at the earliest.
-void Simulation::arrive(const Link::Message& message, double now) {
+// The last byte has left, and with it the sender's concern; the first one had come a latency after it was
+// posted at the earliest.
+void Simulation::arrive(const Message& message, double now) {
   Link& link = links_[static_cast<std::size_t>(link_between(message.to, message.from))];
-  link.free_in_ms = std::max(link.free_in_ms, message.posted_ms + link.latency_ms) + link.model_ms;
+  const double across = link.take(message.posted_ms + link.latency_ms(), now + link.latency_ms());
   Inbox& box = inbox(worker(message.to), message.generation);
-  const double across = std::max(link.free_in_ms, now + link.latency_ms);
   ++box.heard;
   if (across >= box.last_ms) {
     box.last_ms = across;
@@ -386,7 +359,7 @@ void Simulation::accept_held(Rank rank, double now) {
   std::vector<Held> still;
   for (const Held& message : self.held) {
     if (slot_free(self, message.generation)) {
-      send(message.from, rank, message.generation, now);
+      schedule(send(message.from, rank, message.generation, now), now);
     } else {
       still.push_back(message);
     }

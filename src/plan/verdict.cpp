@@ -84,7 +84,7 @@ std::string time_to_accuracy(const Verdict& verdict) {
         "all-reduce, which averaging less exactly gives no reason to expect",
         percent(-more));
   }
-  return "time to an accuracy is the product of both: with equal steps it is decided by how many are needed";
+  return "time to an accuracy is the product of both: with step times this near, fewer steps win";
 }
 
 }  // namespace

@@ -126,6 +126,29 @@ TEST_F(Command, DoctorsExitCodeIsThatOfItsWorstLevelAndJsonIsAllItPrints) {
   EXPECT_NE(text.out.find("memlock"), std::string::npos);
 }
 
+INSTANTIATE_TEST_SUITE_P(
+    Plan, BadUsage,
+    testing::Values(
+        Bad{"plan_no_nic", "plan --nics-per-node 0", 2, "--nics-per-node 0: without a NIC"},
+        Bad{"plan_half_a_node", "plan --gpus-per-node 3", 2, "use 6 or 9 workers"},
+        Bad{"plan_node_larger_than_job", "plan --gpus-per-node 16", 2, "use --gpus-per-node 8"},
+        Bad{"plan_graph_larger_than_workers", "plan --graph g8 --workers 6", 2, "has 8 nodes, not 6"},
+        Bad{"plan_node_without_nvlink", "plan --worker node --gpus-per-node 2", 2, "add --nvlink"},
+        Bad{"plan_jitter", "plan --step-time 5 --jitter normal:0.1", 2, "lognormal:SIGMA"},
+        Bad{"plan_jitter_without_step", "plan --jitter 0.1", 2, "give --step-time"},
+        Bad{"plan_straggler", "plan --step-time 5 --straggler 8:2", 2, "ranks are 0..7"},
+        Bad{"plan_failure", "plan --graph ring --step-time 5 --link-failure 0-2:3", 2, "has no such edge"},
+        Bad{"plan_model", "plan --model tiny --model-bytes 3", 2, "--model-bytes"},
+        Bad{"plan_bytes", "plan --model-bytes 10XB", 2, "such as 100000000, 100MB"},
+        Bad{"plan_edge_list_of_a_cycle", "plan --schedule cycle:2 --write-graph @/g", 2, "--write-ranks"},
+        Bad{"plan_sweep_key", "plan --sweep wrokers=8 --csv @/t", 2, "did you mean workers"},
+        Bad{"plan_sweep_value", "plan --sweep workers=8,9 --csv @/t", 2, "--sweep at workers=9: graph 'g8'"},
+        Bad{"plan_sweep_nowhere", "plan --sweep seed=1,2", 2, "--csv FILE"},
+        Bad{"plan_table_of_nothing", "plan --csv @/t", 2, "give one"},
+        Bad{"plan_processes_have_no_links", "plan --threads 2 --step-time 5 --link-failures 0.1", 2,
+            "no links that fail"}),
+    [](const auto& instance) { return std::string(instance.param.name); });
+
 TEST_F(Command, TrainEvalAndReportWorkTogether) {
   const Outcome trained = alder(small_run("run") + "--json");
   ASSERT_EQ(trained.code, 0) << trained.err;
@@ -177,6 +200,56 @@ TEST_F(Command, PlanPrintsOneJsonObjectAndNothingElse) {
   const Outcome outcome = alder("plan --workers 8 --graph g8 --schedule static --weights metropolis --json");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_TRUE(nlohmann::json::parse(outcome.out).is_object());
+}
+
+TEST_F(Command, PlanWithEverythingStillPrintsOneJsonObject) {
+  const Outcome outcome = alder(
+      "plan --workers 16 --graph torus --gpus-per-node 4 --nics-per-node 2 --nvlink --model-bytes 100MB "
+      "--wire "
+      "bf16 --step-time 10 --jitter lognormal:0.05+stall:0.01:1 --straggler 3:1.2 --link-failures 1e-3:20 "
+      "--place --order combine-while-adapt --simulate 100 --json");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(outcome.err, "");
+  const auto plan = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(plan.at("work").at("wire_bytes"), 50e6);
+  EXPECT_EQ(plan.at("cluster").at("nodes"), 4);
+  EXPECT_EQ(plan.at("simulation").at("combine-while-adapt").at("steps"), 100);
+  EXPECT_FALSE(plan.at("orders").contains("paper"));
+  EXPECT_EQ(plan.at("placement").at("position").size(), 16U);
+  EXPECT_FALSE(plan.at("verdict").at("reasons").empty());
+}
+
+TEST_F(Command, APlacedGraphReadsBackWithThePlacedCut) {
+  const std::string machine =
+      "plan --workers 16 --gpus-per-node 4 --nics-per-node 4 --nvlink --json --graph ";
+  const std::string graph = (folder_ / "placed").string(), ranks = (folder_ / "ranks").string();
+  const Outcome placed = alder(machine + "torus --write-graph " + graph + " --write-ranks " + ranks);
+  ASSERT_EQ(placed.code, 0) << placed.err;
+  const Outcome again = alder(machine + graph);
+  ASSERT_EQ(again.code, 0) << again.err;
+  const auto cut = [](const Outcome& outcome) {
+    return nlohmann::json::parse(outcome.out).at("traffic").at("cut").at("edges_max").get<int>();
+  };
+  EXPECT_EQ(cut(again), cut(placed));
+  EXPECT_LE(cut(placed),
+            nlohmann::json::parse(placed.out).at("placement").at("before").at("edges_max").get<int>());
+  EXPECT_EQ(lines(alder::read_text(ranks)), 2 + 16);
+}
+
+TEST_F(Command, ASweepWritesOneRowForEveryCombination) {
+  const fs::path table = folder_ / "sweep.csv";
+  const Outcome outcome = alder(
+      "plan --graph ring --step-time 5 --sweep workers=4,8,16 --sweep "
+      "schedule=static,one-peer --csv " +
+      table.string());
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const std::string text = alder::read_text(table);
+  EXPECT_EQ(lines(text), 1 + 6);
+  EXPECT_EQ(text.find("workers,schedule,factor_per_step,"), 0U);
+  EXPECT_NE(text.find("\n16,one-peer,0.0,"), std::string::npos) << text;
+  const Outcome failed = alder("plan --sweep workers=8,9 --csv " + (folder_ / "none.csv").string());
+  EXPECT_EQ(failed.code, 2);
+  EXPECT_FALSE(fs::exists(folder_ / "none.csv")) << "nothing is written before all combinations are known";
 }
 
 TEST_F(Command, AnInterruptSavesACheckpointAndEndsCleanly) {
