@@ -47,6 +47,10 @@ void live(Endpoint& me, uint64_t generations, std::atomic<int>& wrong, std::atom
   for (uint64_t g = 0; g < generations; ++g) {
     const Generation generation(g);
     for (std::size_t k = 0; k < kElements; ++k) model[k] = value(me.rank(), g, k);
+    // The copy that is overwritten next has long left, or its edge is over.
+    if (g >= 2) {
+      ASSERT_THAT(me.await_released(Generation(g - 2), soon()), Each(Ne(Arrival::late)));
+    }
     me.open(generation, edges);
     std::size_t offset = 0;
     for (uint32_t b = 0; b < kBuckets.size(); ++b) {
