@@ -6,11 +6,13 @@ find_package(Threads REQUIRED)
 
 function(alder_settings target)
   target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wno-missing-field-initializers
+  set(cxx "$<COMPILE_LANGUAGE:CXX>")  # nvcc has options of its own: cmake/Cuda.cmake
+  target_compile_options(${target} PRIVATE
+                         "$<${cxx}:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wno-missing-field-initializers>"
                          # g++ 12 sees overlaps in std::string that are not there (PR 105651)
-                         $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+                         $<$<AND:${cxx},$<CXX_COMPILER_ID:GNU>>:-Wno-restrict>)
   if(ALDER_WERROR)
-    target_compile_options(${target} PRIVATE -Werror)
+    target_compile_options(${target} PRIVATE $<${cxx}:-Werror>)
   endif()
   if(ALDER_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${ALDER_SANITIZE} -fno-sanitize-recover=all
