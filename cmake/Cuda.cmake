@@ -1,8 +1,10 @@
 # The CUDA toolkit, where there is one; ALDER_HAVE_CUDA says whether. Nothing here needs a GPU.
 #
-# alder_cuda_library(NAME SOURCES... [LINK ...] [EMULATED_LINK ...] [CUDA_LINK ...])
-#   Sources that are compiled twice (cuda/isa/backend.hpp): by the host compiler into alder::emulated_NAME, over the
-#   emulator, and by nvcc, with ALDER_HAVE_CUDA, into alder::cuda_NAME. Entries of LINK are names of such libraries.
+# alder_cuda_library(NAME [KERNELS ...] [SOURCES ...] [LINK ...] [EMULATED_LINK ...] [CUDA_LINK ...])
+#   Sources that are compiled twice (cuda/isa/backend.hpp): into alder::emulated_NAME, over the emulator, and, with
+#   ALDER_HAVE_CUDA, into alder::cuda_NAME. KERNELS hold kernels or launch them and go through nvcc for the latter;
+#   SOURCES do not, and are left to the host compiler, which is much quicker. Entries of LINK are names of such
+#   libraries.
 
 option(ALDER_CUDA "Build for GPUs too, where the CUDA toolkit is found" ON)
 set(ALDER_CUDA_ARCHITECTURES "80-real;90a-real" CACHE STRING "Architectures that kernels are compiled for")
@@ -52,7 +54,7 @@ endif()
 # nvcc takes the host compiler's warnings, except those that its own generated code would set off.
 function(alder_cuda_settings target)
   set_target_properties(${target} PROPERTIES CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF)
-  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/src)
+  target_compile_definitions(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:ALDER_BACKEND=cuda>)
   target_compile_options(${target} PRIVATE
     $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -lineinfo -Xcompiler=-Wall>
     $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${ALDER_WERROR}>>:-Werror=all-warnings>)
@@ -75,7 +77,7 @@ function(alder_cuda_twin result source)
 endfunction()
 
 function(alder_cuda_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LINK;EMULATED_LINK;CUDA_LINK")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "KERNELS;SOURCES;LINK;EMULATED_LINK;CUDA_LINK")
   set(emulated_rooms alder::emulated_runtime ${arg_EMULATED_LINK})
   set(cuda_rooms alder::cuda_runtime ${arg_CUDA_LINK})
   foreach(room ${arg_LINK})
@@ -83,19 +85,17 @@ function(alder_cuda_library name)
     list(APPEND cuda_rooms alder::cuda_${room})
   endforeach()
 
-  alder_library(emulated_${name} SOURCES ${arg_SOURCES} LINK ${emulated_rooms})
+  alder_library(emulated_${name} SOURCES ${arg_KERNELS} ${arg_SOURCES} LINK ${emulated_rooms})
   # As on the device, where a * b + c is contracted only if the kernel says so (isa::fused_multiply_add).
   target_compile_options(alder_emulated_${name} PRIVATE -ffp-contract=off -Wno-psabi)
 
   if(ALDER_HAVE_CUDA)
     set(twins "")
-    foreach(source ${arg_SOURCES})
+    foreach(source ${arg_KERNELS})
       alder_cuda_twin(twin ${source})
       list(APPEND twins ${twin})
     endforeach()
-    add_library(alder_cuda_${name} STATIC ${twins})
-    add_library(alder::cuda_${name} ALIAS alder_cuda_${name})
+    alder_library(cuda_${name} SOURCES ${twins} ${arg_SOURCES} LINK ${cuda_rooms})
     alder_cuda_settings(alder_cuda_${name})
-    target_link_libraries(alder_cuda_${name} PUBLIC ${cuda_rooms})
   endif()
 endfunction()

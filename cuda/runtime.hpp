@@ -12,8 +12,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -47,9 +45,36 @@ MemoryInfo memory_info();
 void synchronize_device();
 
 namespace detail {
+
 struct StreamState;
 struct EventState;
 struct GraphState;
+void destroy(StreamState* state) noexcept;
+void destroy(EventState* state) noexcept;
+void destroy(GraphState* state) noexcept;
+
+// A unique_ptr to what a body defines, without <memory>: nvcc reads that for seconds.
+template <typename State>
+class Owned {
+ public:
+  Owned() = default;
+  explicit Owned(State* state) : state_(state) {}
+  Owned(Owned&& other) noexcept : state_(std::exchange(other.state_, nullptr)) {}
+  Owned& operator=(Owned&& other) noexcept {
+    std::swap(state_, other.state_);
+    return *this;
+  }
+  ~Owned() {
+    if (state_ != nullptr) destroy(state_);
+  }
+  State* get() const { return state_; }
+  State* operator->() const { return state_; }
+  State& operator*() const { return *state_; }
+
+ private:
+  State* state_ = nullptr;
+};
+
 void* allocate_device(std::size_t bytes, std::string_view purpose);
 void free_device(void* data) noexcept;
 }  // namespace detail
@@ -108,9 +133,6 @@ class Event;
 class Stream {
  public:
   explicit Stream(std::string owner);  // who is named in errors: "worker 3"
-  Stream(Stream&&) noexcept;
-  Stream& operator=(Stream&&) noexcept;
-  ~Stream();
 
   const std::string& owner() const;
   void synchronize() const;  // errors of earlier launches surface here, with the last one's name
@@ -119,16 +141,13 @@ class Stream {
   detail::StreamState& state() const { return *state_; }
 
  private:
-  std::unique_ptr<detail::StreamState> state_;
+  detail::Owned<detail::StreamState> state_;
 };
 
 class Event {
  public:
   enum class Timing : uint8_t { none, on };
   explicit Event(Timing timing = Timing::none);
-  Event(Event&&) noexcept;
-  Event& operator=(Event&&) noexcept;
-  ~Event();
 
   void record(const Stream& stream);
   bool done() const;
@@ -138,26 +157,29 @@ class Event {
   detail::EventState& state() const { return *state_; }
 
  private:
-  std::unique_ptr<detail::EventState> state_;
+  detail::Owned<detail::EventState> state_;
 };
 
 // A recorded sequence of launches and copies, replayed by one call.
 class Graph {
  public:
-  Graph();
+  Graph() = default;
   // Runs `body`, recording instead of doing what it puts on `stream` and on streams that join by events (and
   // must be joined back). Nothing in it may allocate, synchronise or read results.
-  static Graph capture(const Stream& stream, const std::function<void()>& body);
-  Graph(Graph&&) noexcept;
-  Graph& operator=(Graph&&) noexcept;
-  ~Graph();
+  template <typename Body>
+  static Graph capture(const Stream& stream, const Body& body) {
+    return capture_call(
+        stream, [](const void* call) { (*static_cast<const Body*>(call))(); }, &body);
+  }
 
   void launch(const Stream& stream) const;
   std::size_t nodes() const;
-  explicit operator bool() const { return state_ != nullptr; }
+  explicit operator bool() const { return state_.get() != nullptr; }
 
  private:
-  std::unique_ptr<detail::GraphState> state_;
+  static Graph capture_call(const Stream& stream, void (*call)(const void*), const void* body);
+
+  detail::Owned<detail::GraphState> state_;
 };
 
 // Device to device, host to device or back, found out from the pointers. Asynchronous on the device when the

@@ -45,6 +45,20 @@ struct GraphState {
   std::size_t nodes = 0;
 };
 
+void destroy(StreamState* state) noexcept {
+  if (state->stream != nullptr) cudaStreamDestroy(state->stream);
+  delete state;
+}
+void destroy(EventState* state) noexcept {
+  if (state->event != nullptr) cudaEventDestroy(state->event);
+  delete state;
+}
+void destroy(GraphState* state) noexcept {
+  if (state->executable != nullptr) cudaGraphExecDestroy(state->executable);
+  if (state->graph != nullptr) cudaGraphDestroy(state->graph);
+  delete state;
+}
+
 void* allocate_device(std::size_t bytes, std::string_view purpose) {
   void* data = nullptr;
   const cudaError_t status = cudaMalloc(&data, bytes);
@@ -201,20 +215,11 @@ void fill(const Stream& stream, void* to, uint8_t byte, std::size_t bytes) {
 
 // ---- streams and events
 
-Stream::Stream(std::string owner) : state_(std::make_unique<detail::StreamState>()) {
+Stream::Stream(std::string owner) : state_(new detail::StreamState) {
   state_->owner = std::move(owner);
   check(cudaStreamCreateWithFlags(&state_->stream, cudaStreamNonBlocking), "cudaStreamCreate for {}",
         state_->owner);
 }
-Stream::Stream(Stream&&) noexcept = default;
-Stream& Stream::operator=(Stream&& other) noexcept {
-  std::swap(state_, other.state_);
-  return *this;
-}
-Stream::~Stream() {
-  if (state_ && state_->stream != nullptr) cudaStreamDestroy(state_->stream);
-}
-
 const std::string& Stream::owner() const {
   return state_->owner;
 }
@@ -230,19 +235,10 @@ void Stream::wait(const Event& event) const {
         state_->owner);
 }
 
-Event::Event(Timing timing) : state_(std::make_unique<detail::EventState>()) {
+Event::Event(Timing timing) : state_(new detail::EventState) {
   const unsigned flags = timing == Timing::on ? cudaEventDefault : cudaEventDisableTiming;
   check(cudaEventCreateWithFlags(&state_->event, flags), "cudaEventCreate");
 }
-Event::Event(Event&&) noexcept = default;
-Event& Event::operator=(Event&& other) noexcept {
-  std::swap(state_, other.state_);
-  return *this;
-}
-Event::~Event() {
-  if (state_ && state_->event != nullptr) cudaEventDestroy(state_->event);
-}
-
 void Event::record(const Stream& stream) {
   check(cudaEventRecord(state_->event, stream.state().stream), "cudaEventRecord, stream of {}",
         stream.owner());
@@ -264,13 +260,13 @@ double Event::milliseconds(const Event& from, const Event& to) {
 
 // ---- graphs
 
-Graph Graph::capture(const Stream& stream, const std::function<void()>& body) {
+Graph Graph::capture_call(const Stream& stream, void (*call)(const void*), const void* body) {
   cudaStream_t native = stream.state().stream;
   check(cudaStreamBeginCapture(native, cudaStreamCaptureModeThreadLocal),
         "cudaStreamBeginCapture, stream of {}", stream.owner());
   cudaGraph_t recorded = nullptr;
   try {
-    body();
+    call(body);
   } catch (...) {
     cudaStreamEndCapture(native, &recorded);  // the first error is the one to tell
     if (recorded != nullptr) cudaGraphDestroy(recorded);
@@ -279,33 +275,21 @@ Graph Graph::capture(const Stream& stream, const std::function<void()>& body) {
   }
   check(cudaStreamEndCapture(native, &recorded), "cudaStreamEndCapture, stream of {}", stream.owner());
   Graph graph;
-  graph.state_ = std::make_unique<detail::GraphState>();
+  graph.state_ = detail::Owned(new detail::GraphState);
   graph.state_->graph = recorded;
   check(cudaGraphGetNodes(recorded, nullptr, &graph.state_->nodes), "cudaGraphGetNodes");
   check(cudaGraphInstantiate(&graph.state_->executable, recorded, 0),
         "cudaGraphInstantiate of {} nodes, stream of {}", graph.state_->nodes, stream.owner());
   return graph;
 }
-Graph::Graph(Graph&&) noexcept = default;
-Graph& Graph::operator=(Graph&& other) noexcept {
-  std::swap(state_, other.state_);
-  return *this;
-}
-Graph::Graph() = default;
-Graph::~Graph() {
-  if (!state_) return;
-  if (state_->executable != nullptr) cudaGraphExecDestroy(state_->executable);
-  if (state_->graph != nullptr) cudaGraphDestroy(state_->graph);
-}
-
 void Graph::launch(const Stream& stream) const {
-  if (!state_) fail("launch of an empty graph on the stream of {}", stream.owner());
+  if (!*this) fail("launch of an empty graph on the stream of {}", stream.owner());
   check(cudaGraphLaunch(state_->executable, stream.state().stream),
         "cudaGraphLaunch of {} nodes, stream of {}", state_->nodes, stream.owner());
   stream.state().last_launch.assign("of a graph");
 }
 std::size_t Graph::nodes() const {
-  return state_ ? state_->nodes : 0;
+  return *this ? state_->nodes : 0;
 }
 
 }  // namespace alder::cuda

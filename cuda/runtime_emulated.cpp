@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <functional>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -75,6 +77,16 @@ struct EventState {
 struct GraphState {
   std::vector<std::function<void()>> steps;
 };
+
+void destroy(StreamState* state) noexcept {
+  delete state;
+}
+void destroy(EventState* state) noexcept {
+  delete state;
+}
+void destroy(GraphState* state) noexcept {
+  delete state;
+}
 
 void* allocate_device(std::size_t bytes, std::string_view purpose) {
   return emulator::allocate(bytes, purpose);
@@ -170,13 +182,9 @@ void fill(const Stream& stream, void* to, uint8_t byte, std::size_t bytes) {
 
 // ---- streams and events
 
-Stream::Stream(std::string owner) : state_(std::make_unique<detail::StreamState>()) {
+Stream::Stream(std::string owner) : state_(new detail::StreamState) {
   state_->owner = std::move(owner);
 }
-Stream::Stream(Stream&&) noexcept = default;
-Stream& Stream::operator=(Stream&&) noexcept = default;
-Stream::~Stream() = default;
-
 const std::string& Stream::owner() const {
   return state_->owner;
 }
@@ -199,13 +207,9 @@ void Stream::wait(const Event& event) const {
   if (state_.get() == from.recording->origin && from.stream != nullptr) from.stream->unjoined = false;
 }
 
-Event::Event(Timing timing) : state_(std::make_unique<detail::EventState>()) {
+Event::Event(Timing timing) : state_(new detail::EventState) {
   state_->timing = timing == Timing::on;
 }
-Event::Event(Event&&) noexcept = default;
-Event& Event::operator=(Event&&) noexcept = default;
-Event::~Event() = default;
-
 void Event::record(const Stream& stream) {
   state_->recording = stream.state().recording;
   state_->stream = &stream.state();
@@ -227,7 +231,7 @@ double Event::milliseconds(const Event& from, const Event& to) {
 
 // ---- graphs
 
-Graph Graph::capture(const Stream& stream, const std::function<void()>& body) {
+Graph Graph::capture_call(const Stream& stream, void (*call)(const void*), const void* body) {
   detail::refuse_in_capture(stream, "capture");
   const auto recording = std::make_shared<detail::Recording>();
   recording->origin = &stream.state();
@@ -242,7 +246,7 @@ Graph Graph::capture(const Stream& stream, const std::function<void()>& body) {
     }
   };
   try {
-    body();
+    call(body);
   } catch (...) {
     end();
     throw;
@@ -253,21 +257,16 @@ Graph Graph::capture(const Stream& stream, const std::function<void()>& body) {
          stray);
   }
   Graph graph;
-  graph.state_ = std::make_unique<detail::GraphState>(detail::GraphState{std::move(recording->steps)});
+  graph.state_ = detail::Owned(new detail::GraphState{std::move(recording->steps)});
   return graph;
 }
-Graph::Graph(Graph&&) noexcept = default;
-Graph& Graph::operator=(Graph&&) noexcept = default;
-Graph::Graph() = default;
-Graph::~Graph() = default;
-
 void Graph::launch(const Stream& stream) const {
-  if (!state_) fail("launch of an empty graph on the stream of {}", stream.owner());
+  if (!*this) fail("launch of an empty graph on the stream of {}", stream.owner());
   detail::refuse_in_capture(stream, "launch of a graph");
   for (const auto& step : state_->steps) step();
 }
 std::size_t Graph::nodes() const {
-  return state_ ? state_->steps.size() : 0;
+  return *this ? state_->steps.size() : 0;
 }
 
 }  // namespace alder::emulated

@@ -17,7 +17,7 @@ namespace alder::emulator {
 namespace {
 
 // Kernels' frames grow with the sanitizers' red zones.
-constexpr std::size_t kStackBytes = kSanitized ? 256 * 1024 : 64 * 1024;
+constexpr std::size_t kStackBytes = kSanitized && !kRaceChecked ? 256 * 1024 : 64 * 1024;
 
 // Multiprocessors (stacks, shared memory) to use again, and the host threads that run them.
 struct Machine {

@@ -153,7 +153,7 @@ std::unique_ptr<Exchange> make_local_exchange(int workers, std::vector<std::size
 
 // Nobody hears anybody: every await says `failed` at once. For measuring a run without exchange. With `only`:
 // this worker alone lives in this process.
-std::unique_ptr<Exchange> make_no_exchange(int workers, std::vector<std::size_t> buckets);
+std::unique_ptr<Exchange> make_no_exchange(int workers);
 std::unique_ptr<Exchange> make_no_exchange(int workers, Rank only);
 
 }  // namespace alder

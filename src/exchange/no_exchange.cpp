@@ -89,7 +89,7 @@ class NoExchange final : public Exchange {
 
 }  // namespace
 
-std::unique_ptr<Exchange> make_no_exchange(int workers, std::vector<std::size_t>) {
+std::unique_ptr<Exchange> make_no_exchange(int workers) {
   if (workers < 1) usage_error("exchange 'none' for {} workers; give at least 1", workers);
   return std::make_unique<NoExchange>(workers, 0, workers);
 }

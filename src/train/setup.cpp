@@ -163,7 +163,7 @@ std::vector<Neighbour> neighbours_of(const gossip::Schedule& schedule, Rank work
 
 std::unique_ptr<Exchange> make_exchange(const TrainOptions& options, const ExchangeParts& parts) {
   if (options.exchange == "none") {
-    return parts.rendezvous == nullptr ? make_no_exchange(options.workers, parts.buckets)
+    return parts.rendezvous == nullptr ? make_no_exchange(options.workers)
                                        : make_no_exchange(options.workers, parts.rendezvous->rank());
   }
   if (options.exchange == "local") return make_local_exchange(options.workers, parts.buckets);

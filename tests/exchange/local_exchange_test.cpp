@@ -97,7 +97,7 @@ TEST(LocalExchange, KeepsGenerationsThatSomebodyHasStillToRead) {
 
 TEST(LocalExchange, NeedsAWorker) {
   EXPECT_THROW(make_local_exchange(0, {1}), UsageError);
-  EXPECT_THROW(make_no_exchange(-1, {1}), UsageError);
+  EXPECT_THROW(make_no_exchange(-1), UsageError);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ using testing::ElementsAre;
 const Deadline kNever = Deadline::max();
 
 TEST(NoExchange, SaysFailedAtOnceToEveryWait) {
-  const auto exchange = make_no_exchange(3, {2});
+  const auto exchange = make_no_exchange(3);
   Endpoint& a = exchange->endpoint(0);
   const std::vector<float> model(2);
   a.open(Generation(0), {.send_to = {1}, .receive_from = {1, 2}});
@@ -25,7 +25,7 @@ TEST(NoExchange, SaysFailedAtOnceToEveryWait) {
 }
 
 TEST(NoExchange, SendsNothing) {
-  const auto exchange = make_no_exchange(2, {2});
+  const auto exchange = make_no_exchange(2);
   Endpoint& a = exchange->endpoint(0);
   const std::vector<float> model(2);
   a.open(Generation(0), {.send_to = {1}, .receive_from = {1}});
@@ -36,7 +36,7 @@ TEST(NoExchange, SendsNothing) {
 }
 
 TEST(NoExchange, KeepsTheOrderOfGenerations) {
-  const auto exchange = make_no_exchange(2, {2});
+  const auto exchange = make_no_exchange(2);
   Endpoint& a = exchange->endpoint(0);
   const LiveEdges live{.send_to = {1}, .receive_from = {1}};
   for (uint64_t g = 0; g < 2 * kRememberedGenerations; ++g) {
