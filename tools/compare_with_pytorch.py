@@ -23,124 +23,13 @@ import tempfile
 import torch
 from torch import nn
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "lib"))
+from pytorch_networks import make_network  # noqa: E402
+
 DTYPES = {torch.float32: "F32", torch.int64: "I64"}
 FLIPS = 0.05  # relative error of a gradient that a few ReLUs can explain
 
 
-# ---- Networks, with torchvision's module names ----
-
-
-def shortcut(inside, outside, stride, bias):
-    if stride == 1 and inside == outside:
-        return None
-    return nn.Sequential(nn.Conv2d(inside, outside, 1, stride, bias=bias), nn.BatchNorm2d(outside))
-
-
-class Basic(nn.Module):
-    expansion = 1
-
-    def __init__(self, inside, width, stride, bias):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inside, width, 3, stride, 1, bias=bias)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=bias)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = shortcut(inside, width, stride, bias)
-
-    def forward(self, x):
-        out = self.bn2(self.conv2(torch.relu(self.bn1(self.conv1(x)))))
-        return torch.relu(out + (x if self.downsample is None else self.downsample(x)))
-
-
-class Bottleneck(nn.Module):
-    expansion = 4
-
-    def __init__(self, inside, width, stride, bias):
-        super().__init__()
-        self.conv1 = nn.Conv2d(inside, width, 1, bias=bias)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=bias)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=bias)
-        self.bn3 = nn.BatchNorm2d(4 * width)
-        self.downsample = shortcut(inside, 4 * width, stride, bias)
-
-    def forward(self, x):
-        out = torch.relu(self.bn1(self.conv1(x)))
-        out = self.bn3(self.conv3(torch.relu(self.bn2(self.conv2(out)))))
-        return torch.relu(out + (x if self.downsample is None else self.downsample(x)))
-
-
-class ResNet(nn.Module):
-    def __init__(self, block, blocks, width, bias=False, classes=10):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=bias)
-        self.bn1 = nn.BatchNorm2d(width)
-        inside = width
-        for stage, count in enumerate(blocks):
-            layers = []
-            for i in range(count):
-                layers.append(block(inside, width << stage, 2 if stage and not i else 1, bias))
-                inside = block.expansion * (width << stage)
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
-        self.stages = len(blocks)
-        self.fc = nn.Linear(inside, classes)
-
-    def forward(self, x):
-        x = torch.relu(self.bn1(self.conv1(x)))
-        for stage in range(self.stages):
-            x = getattr(self, f"layer{stage + 1}")(x)
-        return self.fc(x.mean((2, 3)))
-
-
-class WideBlock(nn.Module):
-    def __init__(self, inside, width, stride, release):
-        super().__init__()
-        self.bn1 = nn.BatchNorm2d(inside)
-        self.conv1 = nn.Conv2d(inside, width, 3, 1 if release else stride, 1, bias=release)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride if release else 1, 1, bias=release)
-        same = stride == 1 and inside == width
-        self.downsample = None if same else nn.Sequential(nn.Conv2d(inside, width, 1, stride, bias=release))
-        self.release = release
-
-    def forward(self, x):
-        active = torch.relu(self.bn1(x))
-        out = self.conv2(torch.relu(self.bn2(self.conv1(active))))
-        if self.downsample is None:
-            return out + x
-        return out + self.downsample(x if self.release else active)
-
-
-class WideResNet(nn.Module):
-    def __init__(self, depth, factor, release=False, classes=10):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=release)
-        inside = 16
-        for stage in range(3):
-            width, layers = (16 * factor) << stage, []
-            for i in range((depth - 4) // 6):
-                layers.append(WideBlock(inside, width, 2 if stage and not i else 1, release))
-                inside = width
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*layers))
-        self.bn1 = nn.BatchNorm2d(inside, momentum=0.9 if release else 0.1)
-        self.fc = nn.Linear(inside, classes)
-
-    def forward(self, x):
-        x = self.layer3(self.layer2(self.layer1(self.conv1(x))))
-        return self.fc(torch.relu(self.bn1(x)).mean((2, 3)))
-
-
-NETWORKS = {
-    "resnet-20": lambda: ResNet(Basic, (3, 3, 3), 16),
-    "resnet-18": lambda: ResNet(Basic, (2, 2, 2, 2), 64),
-    "resnet-34": lambda: ResNet(Basic, (3, 4, 6, 3), 64),
-    "resnet-50": lambda: ResNet(Bottleneck, (3, 4, 6, 3), 64),
-    "resnet-release": lambda: ResNet(Bottleneck, (3, 4, 6), 16, bias=True),
-    "wrn-16-2": lambda: WideResNet(16, 2),
-    "wrn-16-8": lambda: WideResNet(16, 8),
-    "wrn-16-2-release": lambda: WideResNet(16, 2, release=True),
-}
 DEFAULT = ["resnet-20", "resnet-18", "resnet-50", "resnet-release", "wrn-16-2", "wrn-16-2-release"]
 
 
@@ -184,9 +73,9 @@ def randomise(model):
             nn.init.uniform_(module.running_var, 0.5, 2.0)
 
 
-def torch_step(build, state, images, labels, dtype, autocast):
+def torch_step(name, state, images, labels, dtype, autocast):
     """What `alder step` writes, by PyTorch."""
-    model = build()
+    model = make_network(name)
     model.load_state_dict(state)
     model.to(dtype).train()
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
@@ -232,14 +121,14 @@ def relative_errors(results, exact):
 
 def compare(arguments, name):
     torch.manual_seed(arguments.seed)
-    model = NETWORKS[name]()
+    model = make_network(name)
     randomise(model)
     state = {key: tensor.clone() for key, tensor in model.state_dict().items()}
     images = torch.randn(arguments.batch, 3, 32, 32)
     labels = torch.randint(0, 10, (arguments.batch,))
 
-    exact = torch_step(NETWORKS[name], state, images, labels, torch.float64, False)
-    peer = torch_step(NETWORKS[name], state, images, labels, torch.float32, arguments.precision == "bf16")
+    exact = torch_step(name, state, images, labels, torch.float64, False)
+    peer = torch_step(name, state, images, labels, torch.float32, arguments.precision == "bf16")
     ours = alder_step(arguments, name, state, images, labels)
     if ours.keys() != exact.keys():
         print(f"{name}: tensors differ by name: {sorted(ours.keys() ^ exact.keys())}")
@@ -262,7 +151,7 @@ def compare(arguments, name):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("networks", nargs="*", default=DEFAULT, help=f"of {', '.join(NETWORKS)}")
+    parser.add_argument("networks", nargs="*", default=DEFAULT, help="Alder's names")
     parser.add_argument("--alder", default="build/release/alder", help="the program")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
@@ -270,9 +159,11 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--factor", type=float, default=2.0, help="Alder's error against PyTorch's own, at most")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.networks if name not in NETWORKS]
-    if unknown:
-        parser.error(f"unknown network {unknown[0]}; known: {', '.join(NETWORKS)}")
+    for name in arguments.networks:
+        try:
+            make_network(name)
+        except ValueError as error:
+            parser.error(str(error))
     print(f"PyTorch {torch.__version__}, batch {arguments.batch}, {arguments.precision}; errors against float64")
     print(f"{'network':<18}{'what':<12}{'alder':>10}{'pytorch':>10}  worst tensor")
     return 0 if all([compare(arguments, name) for name in arguments.networks]) else 1

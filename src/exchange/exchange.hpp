@@ -121,8 +121,8 @@ class Exchange {
   virtual std::vector<Rank> local() const = 0;
   virtual Endpoint& endpoint(Rank local_rank) = 0;
   // The memory that a local worker publishes from: every source handed to publish() lies within one of these
-  // regions. Once per worker, before it opens its first generation, so that a transport can register them. They
-  // outlive the exchange, which may still be sending from them. Throws Error.
+  // regions. Once per worker, before it opens its first generation, so that a transport can register them.
+  // They outlive the exchange, which may still be sending from them. Throws Error.
   virtual void attach(Rank /*local_rank*/, std::span<const Region> /*sources*/) {}
   // A local worker cannot go on: its edges report `failed` at both ends from now on, waits in progress
   // included. From any thread. What neighbours were told has arrived they may read until they release it.
