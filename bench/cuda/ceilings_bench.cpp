@@ -62,23 +62,23 @@ void memory_rows(Table& table, const Stream& stream, const DeviceProperties& dev
   table.add(fmt::format("copy of {} MiB", copy_mib), "GB/s", gigabytes(2.0 * static_cast<double>(bytes)),
             [&] { copy(stream, to.data(), from.data(), bytes); });
   table.add(fmt::format("read of {} MiB", copy_mib), "GB/s", gigabytes(static_cast<double>(bytes)),
-            [&] { read_over(stream, device, from.data(), bytes, 1, sink.data()); });
+            [&] { ceilings::read_over(stream, device, from.data(), bytes, 1, sink.data()); });
   for (const int mib : {8, 16, 32, 48}) {
     if (mib > copy_mib) continue;
     constexpr int kTimes = 8;
     const std::size_t part = std::size_t(mib) << 20;
     table.add(fmt::format("read of {} MiB, {} times over", mib, kTimes), "GB/s",
               gigabytes(static_cast<double>(part) * kTimes),
-              [&] { read_over(stream, device, from.data(), part, kTimes, sink.data()); });
+              [&] { ceilings::read_over(stream, device, from.data(), part, kTimes, sink.data()); });
   }
 }
 
 void tensor_rows(Table& table, const Stream& stream, const DeviceProperties& device, int steps) {
   const DeviceArray<float> sink(ceilings::multiply_sink(device), "sink");
   const auto add = [&](const std::string& name, Tensor tensor, int columns) {
-    const double flops = multiply(stream, device, tensor, columns, steps, sink.data());
+    const double flops = ceilings::multiply(stream, device, tensor, columns, steps, sink.data());
     table.add(name, "TFLOP/s", flops * 1e-6,
-              [&] { multiply(stream, device, tensor, columns, steps, sink.data()); });
+              [&] { ceilings::multiply(stream, device, tensor, columns, steps, sink.data()); });
   };
   add("mma.sync m16n8k16", Tensor::mma, 0);
   if (device.capability < 90) return;

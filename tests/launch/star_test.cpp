@@ -75,11 +75,10 @@ TEST(Star, DeliversNoticesToTheHandler) {
   const auto errors = together(2, [&](Rendezvous& meeting) {
     std::vector<std::string> heard;  // the service thread's until the star has ended
     {
-      Star star(
-          meeting, settings(), {},
-          {.notice = [&](Rank from, uint64_t tag, std::span<const std::byte> payload) {
-            heard.push_back(fmt::format("{} {} {}", from, tag, text_of({payload.begin(), payload.end()})));
-          }});
+      Star star(meeting, settings(), {});
+      star.start({.notice = [&](Rank from, uint64_t tag, std::span<const std::byte> payload) {
+        heard.push_back(fmt::format("{} {} {}", from, tag, text_of({payload.begin(), payload.end()})));
+      }});
       if (meeting.rank() == 1) {
         star.send(0, FrameKind::notice, 5, bytes_of("now"));
         star.send(0, FrameKind::record, 1, nullptr);

@@ -7,6 +7,7 @@
 #include <set>
 #include <thread>
 
+#include "base/error.hpp"
 #include "launch/local_rendezvous.hpp"
 
 namespace alder::rdma {
