@@ -23,7 +23,11 @@ DeviceProperties usable_device(const DeviceOptions& options) {
   return device_properties(options.device);
 }
 
-const EngineSettings& checked(const EngineSettings& settings) {
+const EngineSettings& checked(const EngineSettings& settings, const Network& network) {
+  if (network.channels > DevicePictures::kMaxChannels) {
+    fail("network '{}': pictures of {} channels, on GPUs at most {} are possible", network.name,
+         network.channels, DevicePictures::kMaxChannels);
+  }
   if (settings.max_batch < 1) usage_error("batch size {} is not positive", settings.max_batch);
   if (!(settings.label_smoothing >= 0 && settings.label_smoothing < 1)) {
     usage_error("label smoothing {} is not in 0 .. 1", settings.label_smoothing);
@@ -39,7 +43,7 @@ const EngineSettings& checked(const EngineSettings& settings) {
 DeviceEngine::DeviceEngine(const Network& network, const EngineSettings& settings,
                            const DeviceOptions& options)
     : network_(network),
-      settings_(checked(settings)),
+      settings_(checked(settings, network_)),
       options_(options),
       device_(usable_device(options)),
       stream_(settings.owner),

@@ -1,5 +1,5 @@
-// What the tests of the CUDA engine share. Compiled twice: over the emulator, and, as NAME_gpu, for a device, where
-// they skip when there is none.
+// What the tests of the CUDA engine share. Compiled twice: over the emulator, and, as NAME_gpu, for a device,
+// where they skip when there is none.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -49,8 +49,8 @@ inline BatchResult train_step(Engine& engine, int from, const Batch& batch) {
   return result;
 }
 
-// Steps on batches of their own, from buffer 0 on; all that is left behind, in PyTorch's order: losses, model,
-// gradients, momentum.
+// Steps on batches of their own, from buffer 0 on; all that is left behind, in PyTorch's order: losses,
+// model, gradients, momentum.
 inline std::vector<float> train(Engine& engine, int batch, int steps) {
   std::vector<float> all;
   for (int step = 0; step < steps; ++step) {
