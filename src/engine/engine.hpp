@@ -11,14 +11,21 @@
 // its elements, the same on every replica of one engine kind and network): mixing is elementwise
 // and does not care; whoever needs PyTorch's order goes through export_tensors / import_tensors.
 //
+// Engines on a GPU keep these arrays in device memory: the spans are then addresses that only engines on that
+// GPU may read. Everybody else goes through read_array and write_array, which are copies, or export and
+// import. Such an engine puts work on its stream and returns before it is done; finish() waits for it. Work
+// of one engine is done in the order of the calls.
+//
 // Threads: an engine is used by one thread at a time; different engines by different threads at
-// once. Errors: construction throws alder::Error; forward_backward and combine do not fail.
+// once. Errors: construction throws alder::Error; on the CPU forward_backward and combine do not fail, on a
+// GPU every call may throw what an earlier one has set off.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "models/network.hpp"
 
@@ -85,6 +92,10 @@ struct EngineSettings {
   // CPU, fp32: 3x3 convolutions of stride 1 by Winograd's minimal filtering where that is faster (about
   // twice). Relative error of a convolution about 1e-5 instead of 1e-6; false for comparisons with others.
   bool winograd = true;
+  // GPUs: whose engine it is, for errors; and how many like it are still to be built on the device, this one
+  // included, so that the first already says when they do not all fit.
+  std::string owner = "the engine";
+  int sharing = 1;
 };
 
 class Engine {
@@ -115,13 +126,27 @@ class Engine {
 
   virtual void combine(const Combination& combination) = 0;
 
+  // Returns when all that was asked of the engine is done: before others are told that they may read its
+  // arrays, or that it has read theirs.
+  virtual void finish() {}
+
   // Logits of the last forward_backward or evaluate: batch size x classes.
   virtual std::span<const float> logits() const = 0;
 
   // Between a model array (or gradients, momentum) in the engine's order and PyTorch's order.
-  // Both Network::elements long, tensors at the same offsets.
+  // Both Network::elements long, tensors at the same offsets. `engine_order` may lie in host memory too;
+  // `torch_order` always does.
   virtual void export_array(std::span<const float> engine_order, std::span<float> torch_order) const = 0;
   virtual void import_array(std::span<const float> torch_order, std::span<float> engine_order) const = 0;
+
+  // The CUDA device whose memory the arrays lie in; -1: memory that the host can read.
+  virtual int cuda_device() const { return -1; }
+  // Copies between an array of the engine and one in host memory, both in the engine's order and of one
+  // length.
+  virtual void read_array(std::span<const float> array, std::span<float> host) const;
+  virtual void write_array(std::span<const float> host, std::span<float> array);
+  // The array itself where it lies in host memory; else a copy of it in `room`, which is made as large.
+  std::span<const float> on_host(std::span<const float> array, std::vector<float>& room) const;
 
   // Bytes by purpose, for the memory figures: model arrays + gradients + momentum, and the rest. On the CPU,
   // activations and most of the scratch exist once per thread, for all engines that take turns on it.

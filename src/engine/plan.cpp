@@ -19,7 +19,8 @@ struct Value {
 
 class Planner {
  public:
-  explicit Planner(const Network& network) : network_(network), readers_(network.layers.size()) {
+  Planner(const Network& network, std::size_t lanes)
+      : network_(network), lanes_(lanes), readers_(network.layers.size()) {
     for (std::size_t i = 0; i < network.layers.size(); ++i) {
       for (const int source : {layer(i).input, layer(i).input2}) {
         if (source != kNone) readers_[static_cast<std::size_t>(source)].push_back(static_cast<int>(i));
@@ -63,10 +64,8 @@ class Planner {
   void check() const {
     const int last = static_cast<int>(network_.layers.size()) - 1;
     if (last < 2 || layer(last).op != Op::linear || layer(layer(last).input).op != Op::average_pool) {
-      fail(
-          "network '{}' does not end with a global average pool and a linear layer, which the CPU engine "
-          "needs",
-          network_.name);
+      fail("network '{}' does not end with a global average pool and a linear layer, which all engines need",
+           network_.name);
     }
     for (int i = 0; i < last; ++i) {
       if (readers_[static_cast<std::size_t>(i)].empty()) {
@@ -108,9 +107,9 @@ class Planner {
     return static_cast<int>(values_.size()) - 1;
   }
 
-  int64_t blocked_values(int i) const {
+  int64_t padded_values(int i) const {
     const auto channels = static_cast<std::size_t>(layer(i).channels);
-    return static_cast<int64_t>(round_up(channels, kLanes)) * layer(i).height * layer(i).width;
+    return static_cast<int64_t>(round_up(channels, lanes_)) * layer(i).height * layer(i).width;
   }
 
   int buffer(int value) const {
@@ -124,7 +123,7 @@ class Planner {
       const Value& value = values_[static_cast<std::size_t>(output(source))];
       if (value.maker == Action::convolution || value.maker == Action::add) return value.buffer;
     }
-    return new_buffer(blocked_values(i));
+    return new_buffer(padded_values(i));
   }
 
   void emit(int i) {
@@ -135,7 +134,7 @@ class Planner {
         break;
       case Op::convolution:
         output(i) =
-            append(Action::convolution, i, output(layer(i).input), kNone, new_buffer(blocked_values(i)));
+            append(Action::convolution, i, output(layer(i).input), kNone, new_buffer(padded_values(i)));
         break;
       case Op::batch_norm:
         // A norm that goes into an addition is emitted with it: the other summand may not exist yet.
@@ -169,7 +168,7 @@ class Planner {
   void emit_norm(int norm, int last, int residual) {
     const bool relu = only_reader_is(last, Op::relu);
     const int value = append(Action::norm, norm, output(layer(norm).input),
-                             residual == kNone ? kNone : output(residual), new_buffer(blocked_values(norm)));
+                             residual == kNone ? kNone : output(residual), new_buffer(padded_values(norm)));
     program_.forward.back().relu = relu;
     output(last) = value;
     if (relu) output(only_reader(last)) = value;
@@ -287,6 +286,7 @@ class Planner {
   }
 
   const Network& network_;
+  std::size_t lanes_;
   std::vector<std::vector<int>> readers_;  // by layer
   std::vector<int> output_;                // by layer: its value
   std::vector<int> norm_of_add_;           // by layer: the batch norm that an addition is computed with
@@ -299,7 +299,11 @@ class Planner {
 }  // namespace
 
 Program make_program(const Network& network) {
-  return Planner(network).run();
+  return make_program(network, kLanes);
+}
+
+Program make_program(const Network& network, std::size_t lanes) {
+  return Planner(network, lanes).run();
 }
 
 int64_t place_buffers(std::vector<Buffer>& buffers, int first_buffer, int64_t batch, int64_t value_bytes) {

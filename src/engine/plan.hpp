@@ -1,4 +1,4 @@
-// From a network's layer list to the instructions that the CPU engine runs, and to their memory.
+// From a network's layer list to the instructions that engines run, and to their memory.
 //
 // Fusion: batch norm takes up the ReLU behind it, and also the residual addition when nobody else
 // reads its output. Average pool, linear layer and loss are one instruction, the head.
@@ -7,6 +7,7 @@
 // reads two parts in its own pass, so a residual connection costs no pass of its own.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -44,13 +45,17 @@ struct Buffer {
 };
 
 struct Program {
-  std::vector<Buffer> buffers;  // 0 is the input: pictures in plain NCHW order; all others are blocked
+  // 0 is the input, the pictures. The CPU engine has it in plain NCHW order and all others blocked.
+  std::vector<Buffer> buffers;
   std::vector<Instruction> forward, backward;
 };
 
-// Throws Error where the network has a form that the engine cannot run: something other than
-// convolutions reads the input, a layer that nobody reads, no pool in front of the linear layer.
+// `lanes`: the channels of every value but the pictures are rounded up to a multiple of it; by default what
+// the CPU engine's blocked order needs. Throws Error where the network has a form that engines cannot run:
+// something other than convolutions reads the input, a layer that nobody reads, no pool in front of the
+// linear layer.
 Program make_program(const Network& network);
+Program make_program(const Network& network, std::size_t lanes);
 
 // Gives each buffer from `first_buffer` on its offset, so that buffers needed at the same time do not
 // overlap: largest first, each at the lowest place that is free (Pisarchyk and Lee 2020, "greedy by

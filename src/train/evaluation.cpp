@@ -32,8 +32,11 @@ Evaluator::Evaluator(const TrainOptions& options, const data::Dataset& dataset, 
 void Evaluator::update_average() {
   std::ranges::fill(sums_, 0.0);
   participants_.clear();
+  std::vector<std::vector<float>> rooms(workers_.size());
   std::vector<std::span<const float>> models;
-  for (const auto& worker : workers_) models.push_back(worker->model());
+  for (std::size_t i = 0; i < workers_.size(); ++i) {
+    models.push_back(workers_[i]->engine().on_host(workers_[i]->model(), rooms[i]));
+  }
   team_->gather_arrays(models, [&](Rank worker, std::span<const float> model) {
     participants_.push_back(worker);
     add_to_sums(model);
@@ -70,7 +73,8 @@ int64_t Evaluator::place_of(Rank worker) const {
 Consensus Evaluator::consensus() {
   const std::size_t parameters = workers_.front()->engine().network().parameter_elements;
   const Team::Records distances = team_->gather(for_each_worker([&](Worker& worker) {
-    const auto model = worker.model();
+    std::vector<float> room;
+    const auto model = worker.engine().on_host(worker.model(), room);
     double sum = 0;
     for (std::size_t i = 0; i < parameters; ++i) {
       const double difference = static_cast<double>(model[i]) - static_cast<double>(average_[i]);
@@ -104,7 +108,7 @@ void Evaluator::recalibrate_average() {
   pool_->run(static_cast<int>(workers_.size()), [&](int index) {
     const auto i = static_cast<std::size_t>(index);
     Worker& worker = *workers_[i];
-    std::ranges::copy(average_, worker.engine().model(worker.spare_buffer()).begin());
+    worker.engine().write_array(average_, worker.engine().model(worker.spare_buffer()));
     batches[i] = add_shard_statistics(worker, worker.spare_buffer(), share, sums[i]);
   });
 
@@ -130,7 +134,7 @@ TestResult Evaluator::averaged_model() {
   const auto places = static_cast<int64_t>(participants_.size());
   const Team::Records parts = team_->gather(for_each_worker([&](Worker& worker) {
     const int64_t place = place_of(worker.rank());
-    std::ranges::copy(average_, worker.engine().model(worker.spare_buffer()).begin());
+    worker.engine().write_array(average_, worker.engine().model(worker.spare_buffer()));
     const int64_t begin = count * place / places, end = count * (place + 1) / places;
     const BatchResult part =
         test_range(worker.engine(), worker.spare_buffer(), *dataset_, begin, end, options_->batch);
@@ -155,11 +159,13 @@ std::vector<std::optional<TestResult>> Evaluator::each_worker() {
     if (options_->batch_norm == BatchNormMode::recalibrate) {
       buffer = worker.spare_buffer();
       const auto spare = worker.engine().model(buffer);
-      std::ranges::copy(worker.model(), spare.begin());
-      std::vector<float> sums(spare.size());
+      std::vector<float> model(spare.size()), sums(spare.size());
+      worker.engine().read_array(worker.model(), model);
+      worker.engine().write_array(model, spare);
       const int64_t batches = add_shard_statistics(
           worker, buffer, static_cast<std::size_t>(options_->recalibration_pictures), sums);
-      store_statistics(worker.engine().network(), sums, batches, spare);
+      store_statistics(worker.engine().network(), sums, batches, model);
+      worker.engine().write_array(model, spare);
     }
     const BatchResult whole =
         test_range(worker.engine(), buffer, *dataset_, 0, dataset_->test.count(), options_->batch);

@@ -9,6 +9,7 @@
 
 #include "data/dataset.hpp"
 #include "engine/engine.hpp"
+#include "engine/engine_maker.hpp"
 #include "gossip/recipe.hpp"
 #include "gossip/schedule.hpp"
 #include "train/learning_rate.hpp"
@@ -59,7 +60,8 @@ struct TrainOptions {
   bool augment = true;
   data::DatasetOptions dataset;
 
-  std::string device = "cpu";
+  std::string device = "cpu";  // as it was asked for, such as cuda:1
+  EngineMaker make_engine;     // of that device; null: the CPU engine
   std::string exchange = "local";
   Precision precision = Precision::fp32;
   int threads = 0;  // 0: all this process may use

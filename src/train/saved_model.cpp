@@ -57,8 +57,8 @@ class Tester {
       : options_(options), dataset_(dataset) {
     const Network network = make_network(model, dataset.classes, dataset.test.height, dataset.test.width);
     const int threads = options.threads > 0 ? options.threads : available_threads();
-    engine_ = make_cpu_engine(
-        network, {.max_batch = options.batch, .threads = threads, .precision = options.precision});
+    engine_ = make_engine(options.make_engine, network,
+                          {.max_batch = options.batch, .threads = threads, .precision = options.precision});
   }
 
   EvalResult test(const std::string& what) {
@@ -77,23 +77,28 @@ class Tester {
     std::vector<double> sum(engine_->network().elements);
     for (const fs::path& path : files) {
       load_model(path, *engine_, engine_->model(0));
-      std::ranges::transform(sum, engine_->model(0), sum.begin(), std::plus{});
+      std::vector<float> room;
+      std::ranges::transform(sum, engine_->on_host(engine_->model(0), room), sum.begin(), std::plus{});
     }
-    std::ranges::transform(sum, engine_->model(0).begin(), [&](double value) {
+    std::vector<float> mean(sum.size());
+    std::ranges::transform(sum, mean.begin(), [&](double value) {
       return static_cast<float>(value / static_cast<double>(files.size()));
     });
-    recalibrate();
+    engine_->write_array(mean, engine_->model(0));
+    recalibrate(mean);
     return test(fmt::format("average of {}", files.size()));
   }
 
  private:
-  void recalibrate() {
+  // `model`: what is in buffer 0.
+  void recalibrate(std::span<float> model) {
     std::vector<int64_t> samples(
         static_cast<std::size_t>(std::min<int64_t>(options_.recalibration_pictures, dataset_.train.count())));
     std::iota(samples.begin(), samples.end(), 0);
     std::vector<float> sums(engine_->network().elements);
     const int64_t batches = add_statistics(*engine_, 0, dataset_, samples, options_.batch, nullptr, 0, sums);
-    store_statistics(engine_->network(), sums, batches, engine_->model(0));
+    store_statistics(engine_->network(), sums, batches, model);
+    engine_->write_array(model, engine_->model(0));
   }
 
   const EvalOptions& options_;

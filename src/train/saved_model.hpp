@@ -8,6 +8,7 @@
 
 #include "data/dataset.hpp"
 #include "engine/engine.hpp"
+#include "engine/engine_maker.hpp"
 
 namespace alder::train {
 
@@ -22,6 +23,7 @@ struct EvalOptions {
   int batch = 64;
   int threads = 0;
   Precision precision = Precision::fp32;
+  EngineMaker make_engine;  // null: the CPU engine
   int64_t recalibration_pictures = 2048;
 };
 

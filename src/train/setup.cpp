@@ -72,12 +72,8 @@ void check_options(const TrainOptions& options) {
   if (options.optimizer.nesterov && options.optimizer.momentum == 0) {
     usage_error("--nesterov needs --momentum above 0");
   }
-  if (options.device == "cuda") {
-    usage_error("--device cuda: this build of alder has no CUDA engine; use --device cpu");
-  }
-  if (options.device != "cpu") {
-    const std::vector<std::string> known{"cpu", "cuda"};
-    throw UsageError(unknown_name("device", options.device, known));
+  if (options.device != "cpu" && !options.make_engine) {
+    usage_error("--device {}: there is no engine for it here; use --device cpu", options.device);
   }
   if (options.exchange != "local" && options.exchange != "none" && options.exchange != "verbs") {
     const std::vector<std::string> known{"local", "none", "verbs"};
@@ -126,6 +122,11 @@ std::vector<std::vector<int64_t>> make_shards(const TrainOptions& options, const
   }
   usage_error("--shards {}: write iid or dirichlet:ALPHA with ALPHA above 0, such as dirichlet:0.1",
               options.shards);
+}
+
+std::unique_ptr<Engine> make_engine(const EngineMaker& maker, const Network& network,
+                                    const EngineSettings& settings) {
+  return maker ? maker(network, settings) : make_cpu_engine(network, settings);
 }
 
 Buckets make_buckets(const TrainOptions& options, std::size_t elements) {

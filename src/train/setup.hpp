@@ -26,6 +26,10 @@ gossip::Order run_order(const TrainOptions& options);
 
 std::vector<std::vector<int64_t>> make_shards(const TrainOptions& options, const data::Dataset& dataset);
 
+// The engine of the options' device.
+std::unique_ptr<Engine> make_engine(const EngineMaker& maker, const Network& network,
+                                    const EngineSettings& settings);
+
 // One whole model for exchanges that copy nothing; for the others parts of about --bucket-mib.
 Buckets make_buckets(const TrainOptions& options, std::size_t elements);
 

@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "train/safetensors.hpp"
+#include "train/setup.hpp"
 
 namespace alder::train {
 namespace {
@@ -196,11 +197,11 @@ void single_step(const SingleStepOptions& options) {
   const std::vector<float> images = load_images(batch, options);
   const std::vector<int32_t> labels = load_labels(batch, shape[0], classes, options.batch);
 
-  const std::unique_ptr<Engine> engine =
-      make_cpu_engine(network, {.max_batch = static_cast<int>(shape[0]),
-                                .threads = options.threads,
-                                .precision = options.precision,
-                                .label_smoothing = options.label_smoothing});
+  const std::unique_ptr<Engine> engine = make_engine(options.make_engine, network,
+                                                     {.max_batch = static_cast<int>(shape[0]),
+                                                      .threads = options.threads,
+                                                      .precision = options.precision,
+                                                      .label_smoothing = options.label_smoothing});
   engine->import_array(model, engine->model(0));
   const BatchResult result = engine->forward_backward(0, {images, labels});
   write_results(*engine, result, shape[0], options.out);

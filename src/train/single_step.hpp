@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/engine.hpp"
+#include "engine/engine_maker.hpp"
 
 namespace alder::train {
 
@@ -19,6 +20,7 @@ struct SingleStepOptions {
   std::vector<float> mean = {0.4914F, 0.4822F, 0.4465F};
   std::vector<float> deviation = {0.2470F, 0.2435F, 0.2616F};
   Precision precision = Precision::fp32;
+  EngineMaker make_engine;  // null: the CPU engine
   int threads = 1;
   float label_smoothing = 0.0F;
 };

@@ -89,15 +89,18 @@ void Trainer::build_workers() {
   const int threads = threads_to_use(options_, place_.rendezvous);
   const int side_by_side = std::min(threads, local);
   pool_ = std::make_unique<WorkerPool>(side_by_side);
-  const EngineSettings settings{.max_batch = options_.batch,
-                                .threads = std::max(1, threads / side_by_side),
-                                .precision = options_.precision,
-                                .label_smoothing = options_.label_smoothing};
+  EngineSettings settings{.max_batch = options_.batch,
+                          .threads = std::max(1, threads / side_by_side),
+                          .precision = options_.precision,
+                          .label_smoothing = options_.label_smoothing,
+                          .sharing = local};
   std::vector<std::vector<int64_t>> shards = make_shards(options_, dataset_);
   for (const Rank rank : team_->local()) {
+    settings.owner = fmt::format("worker {}", rank);
     workers_.push_back(std::make_unique<Worker>(rank, options_, dataset_,
                                                 std::move(shards[static_cast<std::size_t>(rank)]), recipe_,
-                                                make_cpu_engine(network, settings)));
+                                                make_engine(options_.make_engine, network, settings)));
+    --settings.sharing;
   }
   rows_.resize(workers_.size());
   step_losses_.resize(workers_.size());
@@ -191,6 +194,8 @@ std::vector<Fact> Trainer::facts() const {
   for (const auto& [name, value] : decisive.items()) add(name, value);
   add("--epochs", options_.epochs);
   add("--exchange", options_.exchange);
+  // Each kind of engine has its own order of the values inside a tensor, and sends them in it.
+  add("--device", options_.device.substr(0, options_.device.find(':')));
   add("--stop-after", options_.stop_after);
   add("--resume", options_.resume);
   add("--evaluate", options_.evaluate == EvaluateWhom::all ? "all" : "averaged");

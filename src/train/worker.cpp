@@ -53,7 +53,11 @@ std::vector<Region> Worker::published_memory() {
   std::vector<Region> regions;
   for (int buffer = 0; buffer < engine_->model_buffers(); ++buffer) {
     const std::span<float> model = engine_->model(buffer);
-    regions.push_back({.address = model.data(), .bytes = model.size_bytes()});
+    const int device = engine_->cuda_device();
+    regions.push_back({.address = model.data(),
+                       .bytes = model.size_bytes(),
+                       .kind = device < 0 ? MemoryKind::host : MemoryKind::cuda,
+                       .device = device});
   }
   return regions;
 }
@@ -94,7 +98,7 @@ void Worker::run_phase(int phase, const StepContext& context) {
     } else {
       combine(row_.combine, current_, false, context);
     }
-    endpoint_->release(heard_of);
+    release(heard_of);
     return;
   }
   // Again, without those whose h_t did not come: both versions of a model are needed.
@@ -105,8 +109,17 @@ void Worker::run_phase(int phase, const StepContext& context) {
   choose_row(context);
   combine(row_.combine, 1 - current_, false, context);
   current_ = 1 - current_;
-  endpoint_->release(x_generation_);
-  endpoint_->release(half_generation_);
+  release(x_generation_);
+  release(half_generation_);
+}
+
+// The neighbours' models have been read when the combination is done, not when it has been asked for.
+void Worker::release(Generation generation) {
+  {
+    const Stopwatch watch(counters_.seconds_combine);
+    engine_->finish();
+  }
+  endpoint_->release(generation);
 }
 
 void Worker::compute(const StepContext& context) {
@@ -134,6 +147,10 @@ void Worker::open_and_publish(Generation generation, const StepContext& context,
   live_ = {.send_to = recipe_->schedule().send_to(context.step, rank_), .receive_from = {}};
   for (const gossip::Incoming& incoming : row.incoming) live_.receive_from.push_back(incoming.from);
   degree_ = row.degree;
+  {
+    const Stopwatch watch(counters_.seconds_combine);
+    engine_->finish();  // neighbours may read the source from here on
+  }
   endpoint_->open(generation, live_);
   for (uint32_t bucket = 0; bucket < buckets_.size(); ++bucket) {
     endpoint_->publish(generation, Bucket(bucket), source.first(buckets_[bucket]));

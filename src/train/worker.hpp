@@ -69,6 +69,7 @@ class Worker {
   void compute(const StepContext& context);
   void open_and_publish(Generation generation, const StepContext& context, std::span<const float> source);
   void announce(Generation generation, const StepContext& context);
+  void release(Generation generation);
   std::vector<gossip::Standing> listen(Generation generation);
   std::span<const float> whole_slot(Rank neighbour, Generation generation) const;
   void choose_row(const StepContext& context);

@@ -6,6 +6,7 @@
 
 #include "commands.hpp"
 #include "config_file.hpp"
+#include "devices.hpp"
 #include "train/saved_model.hpp"
 
 namespace alder::tools {
@@ -13,7 +14,7 @@ namespace alder::tools {
 void add_eval(CLI::App& app) {
   CLI::App* command = app.add_subcommand("eval", "Test saved models: one worker's, all, or their average");
   const auto options = std::make_shared<train::EvalOptions>();
-  const auto precision = std::make_shared<std::string>("fp32");
+  const auto device = std::make_shared<DeviceWords>();
   const auto json = std::make_shared<bool>(false);
   add_config_option(*command);
   command
@@ -27,12 +28,13 @@ void add_eval(CLI::App& app) {
   command->add_option("--limit-test", options->dataset.limit_test, "Use the first N test pictures; 0: all");
   command->add_option("--batch", options->batch, "Pictures at a time");
   command->add_option("--threads", options->threads, "CPU threads; 0: all that this process may use");
-  command->add_option("--precision", *precision, "fp32 or bf16")->check(CLI::IsMember({"fp32", "bf16"}));
+  device->add_to(*command);
   command->add_option("--recalibration-pictures", options->recalibration_pictures,
                       "Training pictures for the average's batch norm");
   command->add_flag("--json", *json, "Print one JSON object on standard output and nothing else");
-  command->callback([options, precision, json] {
-    options->precision = *precision == "bf16" ? Precision::bf16 : Precision::fp32;
+  command->callback([options, device, json] {
+    options->precision = device->precision();
+    options->make_engine = device->engine_maker();
     const auto results = train::evaluate_saved(*options);
     if (*json) {
       nlohmann::ordered_json list = nlohmann::ordered_json::array();

@@ -4,6 +4,7 @@
 
 #include "commands.hpp"
 #include "config_file.hpp"
+#include "devices.hpp"
 #include "train/single_step.hpp"
 
 namespace alder::tools {
@@ -11,7 +12,7 @@ namespace alder::tools {
 void add_step(CLI::App& app) {
   CLI::App* command = app.add_subcommand("step", "One forward and backward with given weights and batch");
   const auto options = std::make_shared<train::SingleStepOptions>();
-  const auto precision = std::make_shared<std::string>("fp32");
+  const auto device = std::make_shared<DeviceWords>();
   add_config_option(*command);
   command->add_option("--model", options->model, "Model name")->required();
   command
@@ -26,11 +27,12 @@ void add_step(CLI::App& app) {
       ->required();
   command->add_option("--mean", options->mean, "Per channel, for uint8 images")->delimiter(',');
   command->add_option("--deviation", options->deviation, "Per channel, for uint8 images")->delimiter(',');
-  command->add_option("--precision", *precision, "fp32 or bf16")->check(CLI::IsMember({"fp32", "bf16"}));
+  device->add_to(*command);
   command->add_option("--threads", options->threads, "CPU threads");
   command->add_option("--label-smoothing", options->label_smoothing, "Label smoothing");
-  command->callback([options, precision] {
-    options->precision = *precision == "bf16" ? Precision::bf16 : Precision::fp32;
+  command->callback([options, device] {
+    options->precision = device->precision();
+    options->make_engine = device->engine_maker();
     train::single_step(*options);
   });
 }

@@ -10,6 +10,7 @@
 #include "base/file.hpp"
 #include "commands.hpp"
 #include "config_file.hpp"
+#include "devices.hpp"
 #include "effective_config.hpp"
 #include "report/report.hpp"
 #include "train/job.hpp"
@@ -22,13 +23,13 @@ namespace {
 // Options as the command line has them: words that the library parses.
 struct Words {
   std::string algorithm = "al-dsgd", order = "combine-while-adapt", leaders = "annealed", annealing;
-  std::string learning_rate_schedule = "cosine", batch_norm = "average", precision = "fp32",
-              evaluate = "averaged";
+  std::string learning_rate_schedule = "cosine", batch_norm = "average", evaluate = "averaged";
   std::string decay = "all", progress = "auto";
   double weight_best = -1, weight_degree = -1, pull_best = -1, pull_degree = -1;  // below 0: the preset's
   double anneal_until = -1;
   int leader_every = 1;
   bool neighbours_only = false, no_augment = false, no_verify = false, json = false;
+  DeviceWords device;
   VerbsOptions verbs;
 };
 
@@ -66,8 +67,9 @@ void fill(train::TrainOptions& options, const Words& words) {
   if (options.algorithm == train::Algorithm::al_dsgd) options.leaders = leader_options(words);
   train::parse_learning_rate_shape(words.learning_rate_schedule, options.learning_rate);
   options.batch_norm = train::parse_batch_norm(words.batch_norm);
-  options.precision = choose<Precision>("--precision", words.precision,
-                                        {{"fp32", Precision::fp32}, {"bf16", Precision::bf16}});
+  options.device = words.device.device();
+  options.precision = words.device.precision();
+  options.make_engine = words.device.engine_maker();
   options.evaluate = choose<train::EvaluateWhom>(
       "--evaluate", words.evaluate,
       {{"averaged", train::EvaluateWhom::averaged}, {"all", train::EvaluateWhom::all}});
@@ -185,9 +187,7 @@ void add_running(CLI::App& command, train::TrainOptions& options, Words& words) 
       .add_option("--stop-after", options.stop_after,
                   "End cleanly, with a checkpoint, after N steps; 0: never")
       ->group(group);
-  command.add_option("--device", options.device, "cpu or cuda")->group(group);
-  command.add_option("--precision", words.precision, "fp32 or bf16 (activations and convolutions)")
-      ->group(group);
+  words.device.add_to(command, group);
   command.add_option("--threads", options.threads, "CPU threads in all; 0: all that this process may use")
       ->group(group);
   command.add_option("--evaluate", words.evaluate, "Whom to test after an epoch: averaged, all")
