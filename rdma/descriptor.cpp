@@ -234,4 +234,19 @@ void check_agreement(const Descriptor& ours, const Descriptor& theirs) {
   }
 }
 
+std::vector<std::string> mtu_warnings(const Descriptor& ours, const Descriptor& theirs) {
+  std::vector<std::string> warnings;
+  for (std::size_t k = 0; k < ours.rails.size(); ++k) {
+    const RailAddress& mine = ours.rails[k];
+    const RailAddress& other = theirs.rails[k];
+    if (mine.mtu == other.mtu) continue;
+    warnings.push_back(fmt::format(
+        "warning: edge {}-{}: MTU {} at {}:{} on {}, {} at {}:{} on {}: {} is used; give both the larger one "
+        "(network interface, switch, or subnet manager)",
+        ours.from, ours.to, mtu_bytes(mine.mtu), mine.device, mine.port, ours.host, mtu_bytes(other.mtu),
+        other.device, other.port, theirs.host, mtu_bytes(std::min(mine.mtu, other.mtu))));
+  }
+  return warnings;
+}
+
 }  // namespace alder::rdma

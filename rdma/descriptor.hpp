@@ -120,5 +120,7 @@ ConnectionAddress from_wire(const ConnectionWire& wire, uint32_t data_queue_pair
 // Throws Error with both values and both ends for the first thing that the ends have to agree on and do not.
 // Differences in MTU and chunk size are no errors: the smaller one is used.
 void check_agreement(const Descriptor& ours, const Descriptor& theirs);
+// One warning for each rail whose ends differ in MTU.
+std::vector<std::string> mtu_warnings(const Descriptor& ours, const Descriptor& theirs);
 
 }  // namespace alder::rdma

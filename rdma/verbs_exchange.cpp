@@ -1,6 +1,7 @@
 #include "rdma/verbs_exchange.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/error.hpp"
@@ -226,7 +227,9 @@ void VerbsExchange::connect() {
            edge.neighbour, edge.neighbour, rendezvous_.host(edge.neighbour), plan_.rank,
            rendezvous_.host(plan_.rank), error.what());
     }
-    check_agreement(descriptor(e), theirs);
+    const Descriptor ours = descriptor(e);
+    check_agreement(ours, theirs);
+    std::ranges::move(mtu_warnings(ours, theirs), std::back_inserter(remarks_));
     for (std::size_t r = 0; r < links_.size(); ++r) {
       try {
         links_[r][e]->connect(theirs.rails[r], theirs.chunk_bytes);

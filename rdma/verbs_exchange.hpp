@@ -5,6 +5,7 @@
 #include <deque>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rdma/endpoint.hpp"
@@ -36,6 +37,7 @@ class VerbsExchange final : public Exchange {
   void attach(Rank local_rank, std::span<const Region> sources) override;
   void mark_failed(Rank local_rank) override;
   std::vector<EdgeNotice> take_notices() override;
+  std::vector<std::string> take_remarks() override { return std::exchange(remarks_, {}); }
   std::string description() const override;
 
   // Without progress threads: one turn of every rail; whether any of them did anything.
@@ -62,6 +64,7 @@ class VerbsExchange final : public Exchange {
   TimeSource* time_;
   int64_t made_ns_;
   uint32_t chunk_bytes_ = 0;
+  std::vector<std::string> remarks_;
 
   // Teardown, from the bottom: the endpoint, the threads, then rails with their queue pairs, then the slots.
   std::shared_ptr<const Region> arena_;

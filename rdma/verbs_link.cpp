@@ -272,6 +272,11 @@ void VerbsLink::watch() {
     start_failing(report(fmt::format("worker {} on {} did not say hello within {:.1f} s", plan_.neighbour,
                                      plan_.neighbour_host, seconds),
                          "its process has not come that far; there is no route between the ports"));
+  } else if (!nic_.port_active()) {
+    start_failing(
+        report(fmt::format("no sign of life from worker {} on {} for {:.1f} s, and our port is down",
+                           plan_.neighbour, plan_.neighbour_host, seconds),
+               "its interface was shut down; the cable, or the other end of it"));
   } else {
     start_failing(report(fmt::format("no sign of life from worker {} on {} for {:.1f} s, though its device "
                                      "acknowledges what is sent",

@@ -106,16 +106,4 @@ CpuChoice choose_cpus(const Path& path, std::span<const int> allowed) {
   return choice;
 }
 
-CommonMtu common_mtu(const Path& here, const Path& there) {
-  CommonMtu common{.mtu = std::min(here.mtu, there.mtu)};
-  if (here.mtu != there.mtu) {
-    common.warning = fmt::format(
-        "MTU {} at {} here, {} at {} there: {} is used; give both the larger one (network interface, switch, "
-        "or "
-        "subnet manager)",
-        mtu_bytes(here.mtu), name_of(here), mtu_bytes(there.mtu), name_of(there), mtu_bytes(common.mtu));
-  }
-  return common;
-}
-
 }  // namespace alder::rdma

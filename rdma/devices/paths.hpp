@@ -75,11 +75,4 @@ CpuChoice choose_cpus(const Path& path, std::span<const int> allowed);
 // The CPUs this process may run on.
 std::vector<int> allowed_cpus();
 
-// What two ends of a connection can both carry: the smaller MTU, and a warning when they differ.
-struct CommonMtu {
-  ibv_mtu mtu = IBV_MTU_256;
-  std::string warning;
-};
-CommonMtu common_mtu(const Path& here, const Path& there);
-
 }  // namespace alder::rdma

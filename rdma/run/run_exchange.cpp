@@ -62,6 +62,7 @@ class RunExchange final : public Exchange {
         if (note.method != Method::host) remarks_.push_back(fmt::format("{}: {}", note.card, note.why));
       }
     }
+    std::ranges::move(exchange_->take_remarks(), std::back_inserter(remarks_));
     return std::exchange(remarks_, {});
   }
 

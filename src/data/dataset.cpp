@@ -24,7 +24,10 @@ Dataset load_whole(std::string_view specification, const DatasetOptions& options
     if (colon != std::string_view::npos) {
       usage_error("data '{}': shapes are drawn, not read; write 'shapes'", specification);
     }
-    return draw_shapes(options.seed, options.shapes_train, options.shapes_test);
+    // Each picture is drawn from its own position of the random stream, so those left out need no drawing.
+    const auto drawn = [](int64_t all, int64_t limit) { return limit > 0 ? std::min(all, limit) : all; };
+    return draw_shapes(options.seed, drawn(options.shapes_train, options.limit_train),
+                       drawn(options.shapes_test, options.limit_test));
   }
   if (word != "cifar10" && word != "cifar100") {
     const std::array<std::string, 3> known{"cifar10", "cifar100", "shapes"};

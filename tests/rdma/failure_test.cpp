@@ -256,6 +256,16 @@ TEST(Mending, GivesUpAPortThatStaysDownAndSaysSo) {
                     HasSubstr("device events: port error")));
 }
 
+// The grace ends before the device gives up: all that is known is the silence, and the port.
+TEST(Mending, BlamesItsOwnPortBeforeAnyRequestHasFailed) {
+  World world({.workers = 2, .tuning = {.ack_timeout = 20}});
+  world.connect();
+  world.offer(0, 0);
+  world.fabric().set_port(0, false);
+  EXPECT_THAT(world.hear(0, 0), ElementsAre(Arrival::failed));
+  EXPECT_THAT(world.all_notices(), HasSubstr("for 2.8 s, and our port is down"));
+}
+
 TEST(Mending, ReplacesTheConnectionsItUsesUp) {
   WorldOptions options = in_pieces(2);
   options.tuning.spare_connections = 1;

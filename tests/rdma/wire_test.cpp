@@ -201,6 +201,18 @@ TEST(Descriptors, SaySeenAndExpectedOfWhatCannotBe) {
               HasSubstr("queue pair number is 16777216, expected 0 .. 16777215"));
 }
 
+TEST(Descriptors, OfDifferentMtuBringAWarningForThatRail) {
+  const Descriptor ours = some_descriptor();
+  Descriptor theirs = ours;
+  theirs.host = "node-18.cluster";
+  EXPECT_TRUE(mtu_warnings(ours, theirs).empty());
+  theirs.rails[1].mtu = IBV_MTU_1024;
+  const std::vector<std::string> warnings = mtu_warnings(ours, theirs);
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_THAT(warnings[0], HasSubstr("edge 3-7: MTU 2048 at mlx5_1:2 on node-17.cluster, 1024 at mlx5_1:2 on "
+                                     "node-18.cluster: 1024 is used"));
+}
+
 TEST(Descriptors, ThatDisagreeNameBothValuesAndBothEnds) {
   const Descriptor ours = some_descriptor();
   const auto difference = [&](void (*change)(Descriptor&)) {

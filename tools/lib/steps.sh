@@ -1,6 +1,9 @@
 # Sourced by tools/test: runs steps, counts their tests, prints the table.
 #   step NAME COMMAND...       one test: passes when COMMAND does
 #   ctest_step NAME FOLDER ... as many tests as CTest runs in FOLDER (more arguments go to ctest)
+#   counted_step NAME COMMAND...
+#                              as many tests as COMMAND's last line says: "N passed, N failed". Exit code 77: skipped,
+#                              for the reason in its last line
 #   skip NAME REASON           one skipped test
 #   summary                    table and totals; returns 1 when anything failed
 
@@ -24,6 +27,30 @@ step() {
     row "$name" 0 1 0 $((SECONDS - begin)) "FAILED"
     return 1
   fi
+}
+
+counted_step() {
+  local name=$1 begin=$SECONDS log status good bad
+  shift
+  echo
+  echo "== $name"
+  log=$(mktemp)
+  "$@" | tee "$log"
+  status=${PIPESTATUS[0]}
+  read -r good bad < <(sed -n '$s/^\([0-9]*\) passed, \([0-9]*\) failed$/\1 \2/p' "$log")
+  local last
+  last=$(tail -n 1 "$log")
+  rm -f "$log"
+  if [ "$status" = 77 ]; then
+    skip "$name" "${last#skipped: }"
+    return
+  fi
+  good=${good:-0} bad=${bad:-0}
+  [ "$status" = 0 ] || [ "$bad" -gt 0 ] || bad=1
+  passed=$((passed + good))
+  failed=$((failed + bad))
+  row "$name" "$good" "$bad" 0 $((SECONDS - begin)) "$([ "$bad" -eq 0 ] || echo FAILED)"
+  [ "$bad" -eq 0 ]
 }
 
 skip() {

@@ -269,15 +269,5 @@ TEST(CpuChoiceTest, ThisProcessMayRunSomewhere) {
   EXPECT_FALSE(allowed_cpus().empty());
 }
 
-TEST(CommonMtuTest, IsTheSmallerOneAndADifferenceIsSaid) {
-  const Path here{.device = "mlx5_0", .mtu = IBV_MTU_4096};
-  const Path there{.device = "mlx5_3", .mtu = IBV_MTU_1024};
-  EXPECT_EQ(common_mtu(here, there).mtu, IBV_MTU_1024);
-  EXPECT_EQ(common_mtu(there, here).mtu, IBV_MTU_1024);
-  EXPECT_THAT(common_mtu(here, there).warning,
-              HasSubstr("MTU 4096 at mlx5_0:1 here, 1024 at mlx5_3:1 there: 1024 is used"));
-  EXPECT_EQ(common_mtu(here, here).warning, "");
-}
-
 }  // namespace
 }  // namespace alder::rdma
