@@ -6,6 +6,7 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "launch/bytes.hpp"
+#include "launch/prefixed_rendezvous.hpp"
 #include "rdma/pairs/pairs.hpp"
 
 namespace alder::rdma {
@@ -16,28 +17,6 @@ using std::chrono::steady_clock;
 constexpr std::size_t kPingFloats = 16;  // 64 bytes, as the header
 constexpr int kVerified = 2;             // transfers of which every value is looked at: one for each slot
 constexpr std::chrono::seconds kMeeting{60};
-
-// A second exchange on the same rendezvous: other keys.
-class Prefixed final : public Rendezvous {
- public:
-  Prefixed(Rendezvous& inner, std::string prefix) : inner_(inner), prefix_(std::move(prefix)) {}
-  Rank rank() const override { return inner_.rank(); }
-  int size() const override { return inner_.size(); }
-  std::string host(Rank rank) const override { return inner_.host(rank); }
-  std::string description() const override { return inner_.description(); }
-  void put(std::string_view key, std::span<const std::byte> value) override { inner_.put(own(key), value); }
-  void fence(std::chrono::milliseconds deadline) override { inner_.fence(deadline); }
-  std::vector<std::byte> get(Rank rank, std::string_view key, std::chrono::milliseconds deadline) override {
-    return inner_.get(rank, own(key), deadline);
-  }
-  std::vector<Rank> take_failures() override { return inner_.take_failures(); }
-
- private:
-  std::string own(std::string_view key) const { return prefix_ + std::string(key); }
-
-  Rendezvous& inner_;
-  std::string prefix_;
-};
 
 // What a worker sends: every value tells who sent it, in which generation, and where it stands.
 float pattern(Rank from, Generation generation, std::size_t index) {
@@ -252,7 +231,7 @@ std::optional<PairReport> examine_pairs(Rendezvous& rendezvous, const PairExchan
   }
   std::vector<std::string> remarks;
   {
-    Prefixed meeting(rendezvous, "pairs.short.");
+    PrefixedRendezvous meeting(rendezvous, "pairs.short");
     Player player(meeting, make, kPingFloats, options);
     remarks = player.exchange().take_remarks();
     const auto generations = static_cast<uint64_t>(2 * options.round_trips);
@@ -261,7 +240,7 @@ std::optional<PairReport> examine_pairs(Rendezvous& rendezvous, const PairExchan
     });
   }
   {
-    Prefixed meeting(rendezvous, "pairs.long.");
+    PrefixedRendezvous meeting(rendezvous, "pairs.long");
     Player player(meeting, make, options.bytes / sizeof(float), options);
     const auto generations = static_cast<uint64_t>(kVerified + options.transfers);
     play(player, rank, workers, results, [&](PairResult& result, uint64_t round) {

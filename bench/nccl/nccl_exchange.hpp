@@ -27,10 +27,10 @@ std::unique_ptr<Exchange> make_nccl_exchange(Rendezvous& rendezvous, std::vector
 class NcclAllReduce {
  public:
   virtual ~NcclAllReduce() = default;
-  // `bucket`: device memory, overwritten by the mean over ranks. Starts when what was put on the caller's
+  // `bucket`: device memory, overwritten by the sum over ranks. Starts when what was put on the caller's
   // stream so far is done (`stream`: a cudaStream_t).
   virtual void start(std::span<float> bucket, void* stream) = 0;
-  // What is put on the caller's stream from now on sees the means.
+  // What is put on the caller's stream from now on sees the sums.
   virtual void join(void* stream) = 0;
 };
 std::unique_ptr<NcclAllReduce> make_nccl_all_reduce(Rendezvous& rendezvous);

@@ -1,4 +1,4 @@
-#include "nccl_exchange.hpp"
+#include "bench/nccl/nccl_exchange.hpp"
 
 #include <cuda_runtime.h>
 #include <nccl.h>
@@ -279,7 +279,7 @@ class AllReduce final : public NcclAllReduce {
   void start(std::span<float> bucket, void* stream) override {
     check(cudaEventRecord(ready_.get(), static_cast<cudaStream_t>(stream)), "cudaEventRecord");
     check(cudaStreamWaitEvent(communicator_.stream(), ready_.get()), "cudaStreamWaitEvent");
-    check(ncclAllReduce(bucket.data(), bucket.data(), bucket.size(), ncclFloat, ncclAvg, communicator_.get(),
+    check(ncclAllReduce(bucket.data(), bucket.data(), bucket.size(), ncclFloat, ncclSum, communicator_.get(),
                         communicator_.stream()),
           "ncclAllReduce");
   }
