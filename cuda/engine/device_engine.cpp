@@ -66,6 +66,8 @@ DeviceEngine::DeviceEngine(const Network& network, const EngineSettings& setting
   const auto values = static_cast<std::size_t>(network_.channels * network_.height * network_.width);
   staged_images_ = MappedMemory(images * values * sizeof(float), "pictures of " + settings.owner);
   staged_labels_ = MappedMemory(images * sizeof(int32_t), "labels of " + settings.owner);
+  staged_samples_ = MappedMemory(images * sizeof(int64_t), "samples of " + settings.owner);
+  staged_draws_ = MappedMemory(sizeof(PictureDraws), "draws of " + settings.owner);
   fill(stream_, head_passes_.data(), 0, sizeof(uint32_t));
   make_room(size_for(settings.max_batch).plan);
   stream_.synchronize();
@@ -107,7 +109,7 @@ void DeviceEngine::make_room(const BatchPlan& plan) {
   if (bytes <= arena_.bytes() && counters <= counters_.size()) return;
   stream_.synchronize();
   for (auto& [batch, size] : sizes_) {
-    for (Graph& graph : size->graphs) graph = Graph();  // has the old addresses
+    size->graphs = {};  // have the old addresses
   }
   if (bytes > arena_.bytes()) {
     arena_ = DeviceMemory();
@@ -140,63 +142,116 @@ Head DeviceEngine::head() const {
           .smoothing = settings_.label_smoothing};
 }
 
-// Checks a batch, stages it, and sees to it that the bf16 parameters are those of the buffer.
-DeviceEngine::Size& DeviceEngine::begin(int buffer, const Batch& batch) {
+DeviceEngine::Size& DeviceEngine::begin(int buffer, std::size_t pictures) {
   set_device(options_.device);
-  const auto pictures = static_cast<int64_t>(batch.labels.size());
-  const int64_t values = int64_t{network_.channels} * network_.height * network_.width;
-  if (pictures < 1 || pictures > settings_.max_batch) {
+  if (pictures < 1 || pictures > static_cast<std::size_t>(settings_.max_batch)) {
     fail("batch of {} pictures given to an engine made for 1 to {}", pictures, settings_.max_batch);
-  }
-  if (static_cast<int64_t>(batch.images.size()) != pictures * values) {
-    fail("batch of {} labels holds {} values of pictures instead of {}", pictures, batch.images.size(),
-         pictures * values);
   }
   if (buffer < 0 || buffer >= kModelBuffers)
     fail("model buffer {} does not exist; there are {}", buffer, kModelBuffers);
   batch_ = static_cast<int>(pictures);
-  Size& size = size_for(batch_);
-  // The batch before has been taken: its result is known, or it was waited for.
+  return size_for(batch_);
+}
+
+// Checks a batch, stages it, and sees to it that the bf16 parameters are those of the buffer. What was staged
+// before has been taken: its batch's result is known, or it was waited for.
+DeviceEngine::Size& DeviceEngine::begin(int buffer, const Batch& batch) {
+  const std::size_t pictures = batch.labels.size();
+  const std::size_t values =
+      pictures * static_cast<std::size_t>(network_.channels * network_.height * network_.width);
+  if (batch.images.size() != values) {
+    fail("batch of {} labels holds {} values of pictures instead of {}", pictures, batch.images.size(),
+         values);
+  }
+  Size& size = begin(buffer, pictures);
   std::memcpy(staged_images_.host(), batch.images.data(), batch.images.size_bytes());
   std::memcpy(staged_labels_.host(), batch.labels.data(), batch.labels.size_bytes());
-  if (!arrays_.copied(buffer)) {
-    round_to_bf16(stream_, model(buffer).data(), arrays_.copy(), network_.elements);
-    arrays_.set_copied(buffer);
-  }
+  copy_parameters(buffer);
   return size;
 }
 
-void DeviceEngine::take_pictures(const BatchPlan& plan) const {
+DeviceEngine::Size& DeviceEngine::begin(int buffer, const ResidentBatch& batch) {
+  const auto& resident = static_cast<const DeviceResidentPictures&>(*batch.pictures);
+  const DevicePictures& set = *resident.pictures;
+  if (set.channels() != network_.channels || set.height() != network_.height ||
+      set.width() != network_.width) {
+    fail("pictures of {}x{}x{} given to network '{}', which takes {}x{}x{}", set.channels(), set.height(),
+         set.width(), network_.name, network_.channels, network_.height, network_.width);
+  }
+  for (const int64_t sample : batch.samples) {
+    if (sample < 0 || sample >= set.count())
+      fail("sample {} does not exist; there are {}", sample, set.count());
+  }
+  Size& size = begin(buffer, batch.samples.size());
+  std::memcpy(staged_samples_.host(), batch.samples.data(), batch.samples.size_bytes());
+  *static_cast<PictureDraws*>(staged_draws_.host()) = {.seed = resident.seed, .epoch = batch.epoch};
+  copy_parameters(buffer);
+  return size;
+}
+
+void DeviceEngine::copy_parameters(int buffer) {
+  if (arrays_.copied(buffer)) return;
+  round_to_bf16(stream_, model(buffer).data(), arrays_.copy(), network_.elements);
+  arrays_.set_copied(buffer);
+}
+
+void DeviceEngine::take_pictures(const BatchPlan& plan, const DeviceResidentPictures* resident) const {
   const auto place = [&](int buffer) {
     return arena_.at<std::byte>(static_cast<std::size_t>(plan.offsets[static_cast<std::size_t>(buffer)]));
   };
+  auto* taken = reinterpret_cast<uint16_t*>(place(0));
+  if (resident != nullptr) {
+    make_batch(stream_, *resident->pictures,
+               {.indices = static_cast<const int64_t*>(staged_samples_.device()),
+                .count = plan.batch,
+                .augmentation = resident->augmentation ? &*resident->augmentation : nullptr,
+                .draws = static_cast<const PictureDraws*>(staged_draws_.device()),
+                .images = taken,
+                .image_channels = network_.channels,
+                .labels = labels_.data()});
+    return;
+  }
   const auto images = static_cast<std::size_t>(plan.batch);
   const auto values = static_cast<std::size_t>(network_.channels * network_.height * network_.width);
   auto* staged = reinterpret_cast<float*>(place(program_.staged));
   copy(stream_, staged, staged_images_.host(), images * values * sizeof(float));
   copy(stream_, labels_.data(), staged_labels_.host(), images * sizeof(int32_t));
-  import_pictures(stream_, staged, plan.batch, network_.channels, network_.height, network_.width,
-                  reinterpret_cast<uint16_t*>(place(0)), network_.channels);
+  import_pictures(stream_, staged, plan.batch, network_.channels, network_.height, network_.width, taken,
+                  network_.channels);
 }
 
-void DeviceEngine::train(const BatchPlan& plan, int buffer) const {
-  take_pictures(plan);
-  passes_.forward(stream_, plan, pass_arrays(buffer), Purpose::train);
-  passes_.backward(stream_, plan, pass_arrays(buffer), head());
+BatchResult DeviceEngine::train(Size& size, int buffer, const DeviceResidentPictures* resident) {
+  const auto launch_all = [&] {
+    take_pictures(size.plan, resident);
+    passes_.forward(stream_, size.plan, pass_arrays(buffer), Purpose::train);
+    passes_.backward(stream_, size.plan, pass_arrays(buffer), head());
+  };
+  if (resident != nullptr && resident != recorded_) {
+    for (auto& [batch, other] : sizes_) other->graphs[1] = {};
+    recorded_ = resident;
+  }
+  const std::size_t source = resident == nullptr ? 0 : 1, index = static_cast<std::size_t>(buffer);
+  if (options_.graphs && size.ran[source][index]) {
+    Graph& graph = size.graphs[source][index];
+    if (!graph) graph = Graph::capture(stream_, launch_all);
+    graph.launch(stream_);
+  } else {
+    launch_all();
+    size.ran[source][index] = true;
+  }
+  return await_result();
 }
 
 BatchResult DeviceEngine::forward_backward(int buffer, const Batch& batch) {
-  Size& size = begin(buffer, batch);
-  const auto index = static_cast<std::size_t>(buffer);
-  if (options_.graphs && size.ran[index]) {
-    Graph& graph = size.graphs[index];
-    if (!graph) graph = Graph::capture(stream_, [&] { train(size.plan, buffer); });
-    graph.launch(stream_);
-  } else {
-    train(size.plan, buffer);
-    size.ran[index] = true;
+  return train(begin(buffer, batch), buffer, nullptr);
+}
+
+BatchResult DeviceEngine::forward_backward(int buffer, const ResidentBatch& batch) {
+  if (dynamic_cast<const DeviceResidentPictures*>(batch.pictures) == nullptr) {
+    throw std::logic_error("pictures of another kind of engine, or none, given to the engine of " +
+                           stream_.owner());
   }
-  return await_result();
+  return train(begin(buffer, batch), buffer, static_cast<const DeviceResidentPictures*>(batch.pictures));
 }
 
 // The head counts its passes in memory that the host sees. It is looked at rather than waited for: the loss
@@ -231,7 +286,7 @@ BatchResult DeviceEngine::evaluate(int buffer, const Batch& batch, std::span<flo
     fail("evaluate: room for {} logits given where the batch has {}", logits.size(), room);
   }
   const Size& size = begin(buffer, batch);
-  take_pictures(size.plan);
+  take_pictures(size.plan, nullptr);
   passes_.forward(stream_, size.plan, pass_arrays(buffer), Purpose::evaluate);
   passes_.evaluate_head(stream_, size.plan, pass_arrays(buffer), head());
   const BatchResult result = await_result();
@@ -242,7 +297,7 @@ BatchResult DeviceEngine::evaluate(int buffer, const Batch& batch, std::span<flo
 void DeviceEngine::accumulate_statistics(int buffer, const Batch& batch, std::span<float> sums) {
   check_length(sums.size(), "accumulate_statistics");
   const Size& size = begin(buffer, batch);
-  take_pictures(size.plan);
+  take_pictures(size.plan, nullptr);
   passes_.forward(stream_, size.plan, pass_arrays(buffer), Purpose::statistics);
   const float* statistics = norms_.take_batch_statistics(stream_, buffer);
   std::vector<float> one(norms_.statistics_elements());
@@ -356,6 +411,19 @@ std::string why_unusable(int device) {
 std::unique_ptr<Engine> make_engine(const Network& network, const EngineSettings& settings,
                                     const DeviceOptions& options) {
   return std::make_unique<DeviceEngine>(network, settings, options);
+}
+
+std::shared_ptr<const ResidentPictures> make_resident_pictures(const data::Dataset& dataset,
+                                                               const data::Augmentation* augmentation,
+                                                               uint64_t seed, const DeviceOptions& options) {
+  usable_device(options);
+  const Stream stream("the training pictures");
+  auto pictures = std::make_shared<DeviceResidentPictures>();
+  pictures->pictures.emplace(stream, dataset, dataset.train);
+  if (augmentation != nullptr) pictures->augmentation = *augmentation;
+  pictures->seed = seed;
+  stream.synchronize();
+  return pictures;
 }
 
 }  // namespace alder::ALDER_BACKEND

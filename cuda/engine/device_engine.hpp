@@ -13,6 +13,7 @@
 #include "cuda/engine/mixer.hpp"
 #include "cuda/engine/norms.hpp"
 #include "cuda/engine/passes.hpp"
+#include "cuda/engine/resident_pictures.hpp"
 #include "cuda/kernels/weights.hpp"
 #include "cuda/runtime.hpp"
 #include "engine/engine.hpp"
@@ -32,6 +33,7 @@ class DeviceEngine final : public Engine {
 
   // Returns when the loss is known, which is before the backward pass is done.
   BatchResult forward_backward(int buffer, const Batch& batch) override;
+  BatchResult forward_backward(int buffer, const ResidentBatch& batch) override;
   BatchResult evaluate(int buffer, const Batch& batch, std::span<float> logits) override;
   void accumulate_statistics(int buffer, const Batch& batch, std::span<float> sums) override;
   void combine(const Combination& combination) override;
@@ -51,18 +53,23 @@ class DeviceEngine final : public Engine {
   // What there is for one batch size.
   struct Size {
     BatchPlan plan;
-    // By model buffer: forward and backward. Recorded the second time that it comes up, since the first time
-    // kernels are loaded and the library chooses its own, which a capture does not allow.
-    std::array<Graph, kModelBuffers> graphs;
-    std::array<bool, kModelBuffers> ran{};
+    // By where pictures come from and model buffer: forward and backward. Recorded the second time that it
+    // comes up, since the first time kernels are loaded and the library chooses its own, which a capture does
+    // not allow.
+    std::array<std::array<Graph, kModelBuffers>, 2> graphs;
+    std::array<std::array<bool, kModelBuffers>, 2> ran{};
   };
 
   std::map<int, std::unique_ptr<Size>> first_size() const;
   Size& size_for(int batch);
   void make_room(const BatchPlan& plan);
   Size& begin(int buffer, const Batch& batch);
-  void take_pictures(const BatchPlan& plan) const;
-  void train(const BatchPlan& plan, int buffer) const;
+  Size& begin(int buffer, const ResidentBatch& batch);
+  Size& begin(int buffer, std::size_t pictures);
+  void copy_parameters(int buffer);
+  // Null: those that the host staged.
+  void take_pictures(const BatchPlan& plan, const DeviceResidentPictures* resident) const;
+  BatchResult train(Size& size, int buffer, const DeviceResidentPictures* resident);
   PassArrays pass_arrays(int buffer) const;
   Head head() const;
   BatchResult await_result();
@@ -83,7 +90,10 @@ class DeviceEngine final : public Engine {
   DeviceMemory arena_;
   DeviceArray<uint32_t> counters_;
 
-  MappedMemory staged_images_, staged_labels_;  // of the batch under way, as the caller gave them
+  // Of the batch under way, as the caller gave it.
+  MappedMemory staged_images_, staged_labels_;
+  MappedMemory staged_samples_, staged_draws_;
+  const DeviceResidentPictures* recorded_ = nullptr;  // those that graphs read
   DeviceArray<int32_t> labels_;
   DeviceArray<float> logits_;
   mutable std::vector<float> logits_on_host_;

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "data/dataset.hpp"
 #include "engine/engine.hpp"
 
 namespace alder {
@@ -21,11 +22,18 @@ struct DeviceOptions {
 // make_engine: `settings.precision` must be bf16. Throws UsageError where the GPU is unusable; Error when the
 // model does not fit the free memory: bytes needed and free, and the largest batch that would fit.
 //
+// make_resident_pictures: dataset.train for the engines of one device, before the engines are made. Null
+// `augmentation`: the pictures as they are. Throws as make_engine.
+//
 // why_unusable: why a GPU cannot be trained on, as the end of a sentence; empty: it can.
 namespace emulated {
 inline constexpr bool kOnGpu = false;  // emulated device memory is the host's
 std::unique_ptr<Engine> make_engine(const Network& network, const EngineSettings& settings,
                                     const DeviceOptions& options = {});
+std::shared_ptr<const ResidentPictures> make_resident_pictures(const data::Dataset& dataset,
+                                                               const data::Augmentation* augmentation,
+                                                               uint64_t seed,
+                                                               const DeviceOptions& options = {});
 std::string why_unusable(int device);
 }  // namespace emulated
 
@@ -33,6 +41,10 @@ namespace cuda {
 inline constexpr bool kOnGpu = true;
 std::unique_ptr<Engine> make_engine(const Network& network, const EngineSettings& settings,
                                     const DeviceOptions& options = {});
+std::shared_ptr<const ResidentPictures> make_resident_pictures(const data::Dataset& dataset,
+                                                               const data::Augmentation* augmentation,
+                                                               uint64_t seed,
+                                                               const DeviceOptions& options = {});
 std::string why_unusable(int device);
 }  // namespace cuda
 

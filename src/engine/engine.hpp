@@ -37,6 +37,21 @@ struct Batch {
   std::span<const int32_t> labels;  // 0 .. classes-1; size is the batch size
 };
 
+// A training set that lies where an engine computes, with what makes batches of it; made by the engine's
+// kind.
+class ResidentPictures {
+ public:
+  virtual ~ResidentPictures() = default;
+};
+
+// A batch that the engine makes by itself: the pictures of these samples, augmented for this epoch, with the
+// very values that Batch would have brought.
+struct ResidentBatch {
+  const ResidentPictures* pictures = nullptr;
+  std::span<const int64_t> samples;
+  int64_t epoch = 0;
+};
+
 struct BatchResult {
   double loss = 0;      // mean cross-entropy over the batch, with label smoothing if the engine has it
   int64_t correct = 0;  // top-1
@@ -114,6 +129,8 @@ class Engine {
   // Forward, loss and backward at `model(buffer)`. Overwrites gradients; does not touch the model.
   // Batch sizes 1 .. max_batch.
   virtual BatchResult forward_backward(int buffer, const Batch& batch) = 0;
+  // The same. Only for engines whose kind makes ResidentPictures, and theirs: std::logic_error.
+  virtual BatchResult forward_backward(int buffer, const ResidentBatch& batch);
 
   // Forward with the running statistics of `model(buffer)`; loss without label smoothing.
   // `logits`, if not empty, receives count x classes values.

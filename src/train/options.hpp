@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +32,10 @@ BatchNormMode parse_batch_norm(std::string_view word);
 
 // Whose models are tested at the end of an epoch; after the last epoch all are.
 enum class EvaluateWhom { averaged, all };
+
+// Puts the training set where the engines compute, for batches that are made there.
+using PictureMaker = std::function<std::shared_ptr<const ResidentPictures>(
+    const data::Dataset& dataset, const data::Augmentation* augmentation, uint64_t seed)>;
 
 struct TrainOptions {
   std::string model = "resnet-20";
@@ -62,6 +68,7 @@ struct TrainOptions {
 
   std::string device = "cpu";  // as it was asked for, such as cuda:1
   EngineMaker make_engine;     // of that device; null: the CPU engine
+  PictureMaker make_pictures;  // null: the host makes the batches
   std::string exchange = "local";
   Precision precision = Precision::fp32;
   int threads = 0;  // 0: all this process may use

@@ -95,11 +95,16 @@ void Trainer::build_workers() {
                           .label_smoothing = options_.label_smoothing,
                           .sharing = local};
   std::vector<std::vector<int64_t>> shards = make_shards(options_, dataset_);
+  std::shared_ptr<const ResidentPictures> pictures;
+  if (options_.make_pictures) {
+    pictures =
+        options_.make_pictures(dataset_, options_.augment ? &options_.augmentation : nullptr, options_.seed);
+  }
   for (const Rank rank : team_->local()) {
     settings.owner = fmt::format("worker {}", rank);
-    workers_.push_back(std::make_unique<Worker>(rank, options_, dataset_,
-                                                std::move(shards[static_cast<std::size_t>(rank)]), recipe_,
-                                                make_engine(options_.make_engine, network, settings)));
+    workers_.push_back(
+        std::make_unique<Worker>(rank, options_, dataset_, std::move(shards[static_cast<std::size_t>(rank)]),
+                                 recipe_, make_engine(options_.make_engine, network, settings), pictures));
     --settings.sharing;
   }
   rows_.resize(workers_.size());

@@ -27,13 +27,14 @@ class Stopwatch {
 
 Worker::Worker(Rank rank, const TrainOptions& options, const data::Dataset& dataset,
                std::vector<int64_t> shard, std::shared_ptr<const gossip::Recipe> recipe,
-               std::unique_ptr<Engine> engine)
+               std::unique_ptr<Engine> engine, std::shared_ptr<const ResidentPictures> pictures)
     : rank_(rank),
       options_(&options),
       dataset_(&dataset),
       shard_(std::move(shard)),
       sampler_(shard_, rank, options.batch, options.seed),
       recipe_(std::move(recipe)),
+      pictures_(std::move(pictures)),
       engine_(std::move(engine)),
       ranking_(options.ranking_decay),
       images_(static_cast<std::size_t>(options.batch) * dataset.train.bytes_per_picture()),
@@ -123,21 +124,26 @@ void Worker::release(Generation generation) {
 }
 
 void Worker::compute(const StepContext& context) {
+  const int64_t own_epoch = context.step / sampler_.batches_per_epoch();
+  std::span<const int64_t> samples;
   {
     const Stopwatch watch(counters_.seconds_data);
-    const int64_t own_epoch = context.step / sampler_.batches_per_epoch();
-    const auto samples = sampler_.batch(own_epoch, context.step % sampler_.batches_per_epoch());
-    data::make_batch(*dataset_, dataset_->train, samples,
-                     options_->augment ? &options_->augmentation : nullptr, options_->seed, own_epoch,
-                     images_, labels_);
+    samples = sampler_.batch(own_epoch, context.step % sampler_.batches_per_epoch());
+    if (pictures_ == nullptr) {
+      data::make_batch(*dataset_, dataset_->train, samples,
+                       options_->augment ? &options_->augmentation : nullptr, options_->seed, own_epoch,
+                       images_, labels_);
+    }
   }
   const Stopwatch watch(counters_.seconds_compute);
-  result_ = engine_->forward_backward(current_, {images_, labels_});
+  result_ = pictures_ == nullptr
+                ? engine_->forward_backward(current_, Batch{images_, labels_})
+                : engine_->forward_backward(current_, ResidentBatch{pictures_.get(), samples, own_epoch});
   announced_loss_ = ranking_.update(static_cast<float>(result_.loss));
   if (std::isfinite(result_.loss)) last_finite_loss_ = result_.loss;
   counters_.loss_sum += result_.loss;
   counters_.correct += result_.correct;
-  counters_.pictures += static_cast<int64_t>(labels_.size());
+  counters_.pictures += static_cast<int64_t>(samples.size());
   ++counters_.steps;
 }
 

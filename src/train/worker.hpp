@@ -36,7 +36,8 @@ using Buckets = std::vector<std::size_t>;
 class Worker {
  public:
   Worker(Rank rank, const TrainOptions& options, const data::Dataset& dataset, std::vector<int64_t> shard,
-         std::shared_ptr<const gossip::Recipe> recipe, std::unique_ptr<Engine> engine);
+         std::shared_ptr<const gossip::Recipe> recipe, std::unique_ptr<Engine> engine,
+         std::shared_ptr<const ResidentPictures> pictures = nullptr);
   // Before the first step; `buckets` as the exchange has them.
   void connect(Endpoint& endpoint, Buckets buckets);
 
@@ -85,6 +86,7 @@ class Worker {
   std::vector<int64_t> shard_;
   data::BatchSampler sampler_;
   std::shared_ptr<const gossip::Recipe> recipe_;
+  std::shared_ptr<const ResidentPictures> pictures_;  // null: batches are made here
   std::unique_ptr<Engine> engine_;
   Endpoint* endpoint_ = nullptr;
   Buckets buckets_;

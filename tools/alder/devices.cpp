@@ -23,20 +23,51 @@ int ordinal(std::string_view device) {
   return value;
 }
 
-EngineMaker cuda_maker([[maybe_unused]] const DeviceOptions& options) {
+// What a word for a device that is not the CPU stands for.
+struct Makers {
+  EngineMaker engine;
+  train::PictureMaker pictures;
+};
+
+Makers cuda_makers([[maybe_unused]] const DeviceOptions& options) {
 #ifdef ALDER_HAVE_CUDA
   if (const std::string why = cuda::why_unusable(options.device); !why.empty()) {
     usage_error("--device cuda: {}; use --device cpu", why);
   }
-  return [options](const Network& network, const EngineSettings& settings) {
-    return cuda::make_engine(network, settings, options);
-  };
+  return {[options](const Network& network, const EngineSettings& settings) {
+            return cuda::make_engine(network, settings, options);
+          },
+          [options](const data::Dataset& dataset, const data::Augmentation* augmentation, uint64_t seed) {
+            return cuda::make_resident_pictures(dataset, augmentation, seed, options);
+          }};
 #else
   usage_error(
       "--device cuda: this build of alder has no CUDA engine, since no nvcc was found when it was "
       "configured; "
       "use --device cpu");
 #endif
+}
+
+Makers emulated_makers(const DeviceOptions& options) {
+  return {[options](const Network& network, const EngineSettings& settings) {
+            return emulated::make_engine(network, settings, options);
+          },
+          [options](const data::Dataset& dataset, const data::Augmentation* augmentation, uint64_t seed) {
+            return emulated::make_resident_pictures(dataset, augmentation, seed, options);
+          }};
+}
+
+Makers makers(const std::string& device, const std::string& variant) {
+  if (device == "cpu") return {};
+  DeviceOptions options;
+  options.variant = variant;
+  if (device == kEmulated) return emulated_makers(options);
+  if (device == kCuda || device.starts_with("cuda:")) {
+    options.device = ordinal(device);
+    return cuda_makers(options);
+  }
+  const std::vector<std::string> known{"cpu", "cuda", "emulated"};
+  throw UsageError(unknown_name("device", device, known));
 }
 
 }  // namespace
@@ -58,20 +89,11 @@ void DeviceWords::add_to(CLI::App& command, const char* group) {
 }
 
 EngineMaker DeviceWords::engine_maker() const {
-  if (device_ == "cpu") return {};
-  DeviceOptions options;
-  options.variant = variant_;
-  if (device_ == kEmulated) {
-    return [options](const Network& network, const EngineSettings& settings) {
-      return emulated::make_engine(network, settings, options);
-    };
-  }
-  if (device_ == kCuda || device_.starts_with("cuda:")) {
-    options.device = ordinal(device_);
-    return cuda_maker(options);
-  }
-  const std::vector<std::string> known{"cpu", "cuda", "emulated"};
-  throw UsageError(unknown_name("device", device_, known));
+  return makers(device_, variant_).engine;
+}
+
+train::PictureMaker DeviceWords::picture_maker() const {
+  return makers(device_, variant_).pictures;
 }
 
 Precision DeviceWords::precision() const {

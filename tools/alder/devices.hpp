@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/engine_maker.hpp"
+#include "train/options.hpp"
 
 namespace alder::tools {
 
@@ -16,6 +17,8 @@ class DeviceWords {
   // Null for the CPU. Throws UsageError for a word that is none, a build without the CUDA engine, and a
   // machine without a GPU.
   EngineMaker engine_maker() const;
+  // Where engine_maker is not null. Same errors.
+  train::PictureMaker picture_maker() const;
   // Where none was asked for: fp32 on the CPU, bf16 on GPUs.
   Precision precision() const;
 

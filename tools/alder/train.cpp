@@ -70,6 +70,7 @@ void fill(train::TrainOptions& options, const Words& words) {
   options.device = words.device.device();
   options.precision = words.device.precision();
   options.make_engine = words.device.engine_maker();
+  options.make_pictures = words.device.picture_maker();
   options.evaluate = choose<train::EvaluateWhom>(
       "--evaluate", words.evaluate,
       {{"averaged", train::EvaluateWhom::averaged}, {"all", train::EvaluateWhom::all}});
