@@ -69,6 +69,10 @@ std::string whole_count(double number) {
 std::string percent_text(double fraction) {
   return percent(fraction);
 }
+// A worker that was not there to be tested has null, which is read as a number that is not finite.
+std::string accuracy_or_lost(double accuracy) {
+  return std::isfinite(accuracy) ? percent(accuracy) : "lost";
+}
 
 // A column that no run can fill only widens the table (runs of before it was recorded, order `paper`).
 bool known_to_any(const std::vector<Figures>& figures, Number Figures::*value) {
@@ -223,7 +227,7 @@ Table worker_table(const Run& run) {
       for (const auto& [neighbour, size] : epoch.bytes_sent) sent += static_cast<double>(size);
     }
     table.rows.push_back({{std::to_string(rank)},
-                          {known(accuracies[rank], percent_text)},
+                          {known(accuracies[rank], accuracy_or_lost)},
                           {known(distance, plain)},
                           {bytes(sent)}});
   }

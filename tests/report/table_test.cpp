@@ -151,6 +151,12 @@ TEST_F(Comparison, FinalTableHasEachWorkerAllWorkersAndTheAveragedModel) {
               AllOf(StartsWith("worker"), HasSubstr("averaged model"), HasSubstr("test accuracy")));
 }
 
+TEST_F(Comparison, FinalTableCallsAWorkerThatWasNotThereLost) {
+  Run run = read_run(make("a"));
+  run.summary->test_accuracy_workers[3] = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_EQ(worker_table(run).rows[3][1].text, "lost");
+}
+
 TEST_F(Comparison, OfConfigurationsShowsOnlyWhatDiffersAndNotTheFolder) {
   const std::vector<Run> runs{read_run(make("a", {.name = "x", .learning_rate = 0.4})),
                               read_run(make("b", {.name = "y", .cycle = false, .learning_rate = 0.1}))};
