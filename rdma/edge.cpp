@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "trace/span.hpp"
+
 namespace alder::rdma {
 namespace {
 
@@ -69,6 +71,8 @@ void Edge::send() {
     if (item.is_header) {
       link_->post_header(item.generation, item.header);
     } else {
+      trace::instant(trace::Kind::post,
+                     {settings_.self, settings_.neighbour, item.generation.value(), item.bucket});
       link_->post_bucket(item.generation, item.bucket, item.source);
     }
   }

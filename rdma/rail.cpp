@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "trace/span.hpp"
+
 namespace alder::rdma {
 namespace {
 
@@ -19,6 +21,7 @@ Rail::Rail(uint32_t index, std::unique_ptr<Nic> nic, std::size_t ring_capacity, 
 Edge& Rail::add_edge(EdgeSettings settings) {
   settings.headers = index_ == 0;
   buckets_ = settings.buckets;
+  worker_ = settings.self;
   return *edges_.emplace_back(std::make_unique<Edge>(std::move(settings), *this));
 }
 
@@ -150,16 +153,24 @@ void Rail::push(const Event& event) {
   pushed_ = true;
 }
 
+void Rail::note(trace::Kind kind, uint32_t edge, uint64_t generation, uint32_t bucket) const {
+  const EdgeSettings& ends = edges_[edge]->settings();
+  trace::instant(kind, {ends.self, ends.neighbour, generation, bucket});
+}
+
 void Rail::on_edge_up(uint32_t edge) {
+  note(trace::Kind::edge_up, edge);
   push({.kind = Event::Kind::up, .edge = edge});
 }
 
 void Rail::on_bucket_arrived(uint32_t edge, Generation generation, uint32_t bucket) {
   if (words_.wanted()) words_.arrived(edge, generation, bucket);
+  note(trace::Kind::arrival, edge, generation.value(), bucket);
   push({.kind = Event::Kind::bucket_arrived, .edge = edge, .bucket = bucket, .generation = generation});
 }
 
 void Rail::on_header_arrived(uint32_t edge, const Header& header) {
+  note(trace::Kind::header_arrival, edge, header.generation);
   push({.kind = Event::Kind::header_arrived,
         .edge = edge,
         .generation = Generation(header.generation),
@@ -167,15 +178,18 @@ void Rail::on_header_arrived(uint32_t edge, const Header& header) {
 }
 
 void Rail::on_bucket_sent(uint32_t edge, Generation generation, uint32_t bucket) {
+  note(trace::Kind::sent, edge, generation.value(), bucket);
   push({.kind = Event::Kind::bucket_sent, .edge = edge, .bucket = bucket, .generation = generation});
 }
 
 void Rail::on_edge_mended(uint32_t edge, const std::string& what) {
+  note(trace::Kind::edge_mended, edge);
   const std::lock_guard lock(notices_mutex_);
   notices_.push_back({.edge = edge, .text = what});
 }
 
 void Rail::on_edge_over(uint32_t edge, bool orderly, const std::string& why) {
+  note(trace::Kind::edge_over, edge);
   push({.kind = Event::Kind::over, .orderly = orderly, .edge = edge});
   const std::lock_guard lock(notices_mutex_);
   notices_.push_back({.edge = edge, .over = true, .orderly = orderly, .text = why});

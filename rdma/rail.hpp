@@ -14,13 +14,14 @@
 #include <string>
 #include <vector>
 
+#include "base/ring.hpp"
 #include "rdma/arrival_words.hpp"
 #include "rdma/edge.hpp"
 #include "rdma/flusher.hpp"
 #include "rdma/messages.hpp"
 #include "rdma/nic.hpp"
-#include "rdma/ring.hpp"
 #include "rdma/wakeup.hpp"
+#include "trace/record.hpp"
 
 namespace alder::rdma {
 
@@ -37,6 +38,7 @@ class Rail final : public EdgeListener {
   Edge& add_edge(EdgeSettings settings);
   void add_no_edge() { edges_.push_back(nullptr); }
   Edge& edge(std::size_t index) { return *edges_[index]; }
+  Rank worker() const { return worker_; }  // whose rail it is, as its edges tell
   ArrivalWords& arrival_words() { return words_; }
 
   // Does everything that can be done now; whether there was anything.
@@ -71,6 +73,7 @@ class Rail final : public EdgeListener {
   void obey(const Order& order, int64_t now_ns);
   void obey_gated(int64_t now_ns);
   void push(const Event& event);
+  void note(trace::Kind kind, uint32_t edge, uint64_t generation = 0, uint32_t bucket = 0) const;
 
   // EdgeListener
   void on_edge_up(uint32_t edge) override;
@@ -87,6 +90,7 @@ class Rail final : public EdgeListener {
   std::vector<std::unique_ptr<Edge>> edges_;
 
   uint32_t index_;
+  Rank worker_ = 0;
   int wake_fd_ = -1;  // of links that are not the device's
   Bell& bell_;
   Wakeup wakeup_;

@@ -320,6 +320,12 @@ std::string VerbsExchange::description() const {
       plan_.tuning.spare_connections);
 }
 
+WireFacts VerbsExchange::wire() const {
+  WireFacts facts{.ports = {}, .element_bytes = static_cast<int>(layout_.element_bytes())};
+  for (const Path& path : plan_.paths) facts.ports.push_back(name_of(path));
+  return facts;
+}
+
 bool VerbsExchange::step() {
   bool busy = false;
   for (Rail& rail : rails_) busy = rail.step(time_->now_ns()) || busy;

@@ -37,6 +37,7 @@ class VerbsExchange final : public Exchange {
   void mark_failed(Rank local_rank) override;
   std::vector<EdgeNotice> take_notices() override;
   std::string description() const override;
+  WireFacts wire() const override;
 
   // Without progress threads: one turn of every rail; whether any of them did anything.
   bool step();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "trace/span.hpp"
 
 namespace alder::rdma {
 namespace {
@@ -416,10 +417,20 @@ void VerbsLink::receive_part(uint32_t lane, const Immediate& immediate) {
   counters_.last_bucket_received = immediate.bucket;
   if (flusher_ != nullptr) {
     ++unflushed_;
+    if (trace::recording()) note_landed(immediate.generation, immediate.bucket);
     flusher_->request(*this, immediate.generation, immediate.bucket);
   } else {
     events_.on_bucket(immediate.generation, immediate.bucket);
   }
+}
+
+// The generation behind a tag, as ReceiveSide will find it.
+void VerbsLink::note_landed(uint16_t tag, uint32_t bucket) const {
+  const ReceiveState state = events_.receive_state();
+  const ReceiveState::Parity& slot = state.parity[tag & 1];
+  const uint64_t generation =
+      slot.occupied ? slot.generation : slot.next + static_cast<uint16_t>(tag - tag_of(slot.next));
+  trace::instant(trace::Kind::landed, {plan_.self, plan_.neighbour, generation, bucket});
 }
 
 void VerbsLink::on_flushed(uint16_t tag, uint32_t bucket) {

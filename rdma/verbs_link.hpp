@@ -100,6 +100,7 @@ class VerbsLink final : public Link, public LaneOwner, public FlushWaiter {
   void watch();
   void receive_control(Connection& connection, const Immediate& immediate, uint32_t bytes);
   void receive_part(uint32_t lane, const Immediate& immediate);
+  void note_landed(uint16_t tag, uint32_t bucket) const;
   void refill(Lane& lane);
   void push_buckets(uint32_t lane);
   void push_control();

@@ -13,6 +13,7 @@
 #include "exchange/edges.hpp"
 #include "exchange/exchange.hpp"
 #include "exchange/header.hpp"
+#include "trace/span.hpp"
 
 namespace alder {
 namespace {
@@ -170,6 +171,9 @@ void LocalEndpoint::publish(Generation generation, Bucket bucket, std::span<cons
   offer.buckets[index] = source;
   offer.published[index] = true;
   for (const Rank to : offer.send_to) {
+    // Read in place: what is published has arrived.
+    trace::instant(trace::Kind::post, {rank_, to, generation.value(), bucket.value()});
+    trace::instant(trace::Kind::arrival, {to, rank_, generation.value(), bucket.value()});
     if (!board_->party(to).failed) {
       bytes_sent_[static_cast<std::size_t>(to)] += static_cast<int64_t>(source.size_bytes());
     }
@@ -186,6 +190,9 @@ void LocalEndpoint::announce(Generation generation, const Header& header) {
   offer.header.consumed_generation = own().released_below;
   seal(offer.header);
   offer.announced = true;
+  for (const Rank to : offer.send_to) {
+    trace::instant(trace::Kind::header_arrival, {to, rank_, generation.value()});
+  }
   board_->wake(offer.send_to);
 }
 
@@ -297,7 +304,10 @@ void LocalEndpoint::release(Generation generation) {
   }
   const std::lock_guard lock(board_->mutex);
   own().released_below = generation.value() + 1;
-  for (const Intake::Source& from : intakes_.front().sources) board_->party(from.rank).changed.notify_one();
+  for (const Intake::Source& from : intakes_.front().sources) {
+    trace::instant(trace::Kind::released, {from.rank, rank_, generation.value()});
+    board_->party(from.rank).changed.notify_one();
+  }
   intakes_.pop_front();
 }
 

@@ -76,6 +76,9 @@ struct TrainOptions {
   std::string command;       // for summary.json
   double wait_seconds = 60;  // deadline of every wait for a neighbour
 
+  bool trace = false;                              // record what happens when
+  int64_t trace_begin = 0, trace_end = INT64_MAX;  // in the steps [begin, end)
+
   // With one worker a process:
   std::size_t bucket_bytes = std::size_t{8} << 20;  // of a model, exchanged one by one
   std::size_t least_buckets = 1;                    // however small it is

@@ -181,6 +181,7 @@ Json Trainer::summary() {
                  {"workers", options_.workers},
                  {"batch", options_.batch},
                  {"completed", state_.step == total_steps_}});
+  if (!overlap_.is_null()) result["overlap"] = overlap_;
   if (place_.rendezvous != nullptr) {
     result["exchange"] = {{"description", exchange_->description()}, {"notices", exchange_notices_}};
     result["lost_workers"] = lost_workers_;

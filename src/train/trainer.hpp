@@ -13,12 +13,14 @@
 #include "exchange/exchange.hpp"
 #include "launch/agreement.hpp"
 #include "launch/rendezvous.hpp"
+#include "trace/span.hpp"
 #include "train/checkpoint.hpp"
 #include "train/evaluation.hpp"
 #include "train/metrics.hpp"
 #include "train/options.hpp"
 #include "train/progress.hpp"
 #include "train/row_log.hpp"
+#include "train/run_trace.hpp"
 #include "train/setup.hpp"
 #include "train/team.hpp"
 #include "train/worker.hpp"
@@ -64,6 +66,9 @@ class Trainer {
   void record_end(const std::string& text);
 
   Json train();
+  void start_trace();
+  void finish_trace();
+  void note(const trace::Stretch& stretch, trace::Kind kind) const;
   void run_step();
   void check_losses();
   void report_progress();
@@ -99,8 +104,11 @@ class Trainer {
   std::unique_ptr<WorkerPool> pool_;
   std::vector<std::unique_ptr<Worker>> workers_;  // of this process, as Team::local
   std::unique_ptr<Exchange> exchange_;            // reads the workers' memory, so it goes before them
+  Buckets buckets_;
   std::unique_ptr<Evaluator> evaluator_;
   std::unique_ptr<MetricsLog> log_;  // leader
+  std::unique_ptr<RunTrace> trace_;  // null: none is wanted
+  Json overlap_;                     // leader: the trace's figures, for the summary
 
   RunState state_;  // at the leader of the whole run; elsewhere of this process's part
   Step first_step_ = 0;

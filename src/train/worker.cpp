@@ -6,6 +6,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "trace/span.hpp"
 
 namespace alder::train {
 namespace {
@@ -59,6 +60,7 @@ std::vector<Region> Worker::published_memory() {
 }
 
 void Worker::run_phase(int phase, const StepContext& context) {
+  trace::context() = {.worker = rank_, .generation = static_cast<uint64_t>(context.step)};
   const bool publishes_x = recipe_->order() == gossip::Order::combine_while_adapt || phases() == 3;
   if (phase == 0) {
     x_generation_ = generation_of(context.step, 0);
@@ -112,6 +114,7 @@ void Worker::run_phase(int phase, const StepContext& context) {
 void Worker::compute(const StepContext& context) {
   {
     const Stopwatch watch(counters_.seconds_data);
+    const trace::Span span(trace::Kind::data, trace::context());
     const int64_t own_epoch = context.step / sampler_.batches_per_epoch();
     const auto samples = sampler_.batch(own_epoch, context.step % sampler_.batches_per_epoch());
     data::make_batch(*dataset_, dataset_->train, samples,
@@ -135,7 +138,11 @@ void Worker::open_and_publish(Generation generation, const StepContext& context,
   for (const gossip::Incoming& incoming : row.incoming) live_.receive_from.push_back(incoming.from);
   degree_ = row.degree;
   endpoint_->open(generation, live_);
+  for (const Rank from : live_.receive_from) {
+    trace::instant(trace::Kind::expects, {rank_, from, generation.value()});
+  }
   for (uint32_t bucket = 0; bucket < buckets_.size(); ++bucket) {
+    const trace::Span span(trace::Kind::publish, {rank_, -1, generation.value(), bucket});
     endpoint_->publish(generation, Bucket(bucket), source.first(buckets_[bucket]));
     source = source.subspan(buckets_[bucket]);
   }
@@ -148,6 +155,7 @@ void Worker::announce(Generation generation, const StepContext& context) {
                                    .loss = announced_loss_,
                                    .degree = static_cast<uint32_t>(degree_),
                                    .graph_hash = recipe_->schedule().hash()});
+  trace::instant(trace::Kind::header_post, {rank_, -1, generation.value()});
 }
 
 // The standings of the neighbours whose header and model both arrived. A neighbour that is late or
@@ -155,9 +163,9 @@ void Worker::announce(Generation generation, const StepContext& context) {
 std::vector<gossip::Standing> Worker::listen(Generation generation) {
   const Stopwatch watch(counters_.seconds_wait);
   const Deadline until = deadline();
-  std::vector<Arrival> arrivals = endpoint_->await_headers(generation, until);
+  std::vector<Arrival> arrivals = await_headers(generation, until);
   for (uint32_t bucket = 0; bucket < buckets_.size(); ++bucket) {
-    const std::vector<Arrival> parts = endpoint_->await_bucket(generation, Bucket(bucket), until);
+    const std::vector<Arrival> parts = await_bucket(generation, Bucket(bucket), until);
     for (std::size_t k = 0; k < parts.size(); ++k) {
       if (parts[k] != Arrival::arrived) arrivals[k] = parts[k];
     }
@@ -169,6 +177,21 @@ std::vector<gossip::Standing> Worker::listen(Generation generation) {
     heard.push_back({live_.receive_from[k], header.loss, static_cast<int>(header.degree)});
   }
   return heard;
+}
+
+std::vector<Arrival> Worker::await_headers(Generation generation, Deadline until) {
+  const trace::Span span(trace::Kind::wait_header, {rank_, -1, generation.value()});
+  return endpoint_->await_headers(generation, until);
+}
+
+std::vector<Arrival> Worker::await_bucket(Generation generation, Bucket bucket, Deadline until) {
+  const trace::Span span(trace::Kind::wait_bucket, {rank_, -1, generation.value(), bucket.value()});
+  return endpoint_->await_bucket(generation, bucket, until);
+}
+
+std::vector<Arrival> Worker::await_released(const Published& published) {
+  const trace::Span span(trace::Kind::wait_release, {rank_, -1, published.generation.value()});
+  return endpoint_->await_released(published.generation, deadline());
 }
 
 // All buckets of a neighbour as the one array that they are.
@@ -194,6 +217,7 @@ void Worker::combine(std::span<const gossip::RowEntry> row, int target, bool ada
     terms.push_back({entry.weight, source});
   }
   const Stopwatch watch(counters_.seconds_combine);
+  const trace::Span span(trace::Kind::mixing, {rank_, -1, half_generation_.value()});
   OptimizerSettings optimizer = options_->optimizer;
   optimizer.learning_rate = context.learning_rate;
   engine_->combine({.terms = terms,
@@ -219,7 +243,7 @@ void Worker::settle_below(Generation generation) {
   const int64_t begin = monotonic_ns();
   while (!unsettled_.empty() && unsettled_.front().generation < generation) {
     const Published& published = unsettled_.front();
-    const std::vector<Arrival> arrivals = endpoint_->await_released(published.generation, deadline());
+    const std::vector<Arrival> arrivals = await_released(published);
     if (std::ranges::count(arrivals, Arrival::late) > 0) {
       fail("{}", describe_wait({.waiter = rank_,
                                 .what = "the release",

@@ -66,10 +66,17 @@ class Worker {
   const std::vector<int64_t>& shard() const { return shard_; }
 
  private:
+  struct Published {
+    Generation generation;
+    std::vector<Rank> readers;
+  };
   void compute(const StepContext& context);
   void open_and_publish(Generation generation, const StepContext& context, std::span<const float> source);
   void announce(Generation generation, const StepContext& context);
   std::vector<gossip::Standing> listen(Generation generation);
+  std::vector<Arrival> await_headers(Generation generation, Deadline until);
+  std::vector<Arrival> await_bucket(Generation generation, Bucket bucket, Deadline until);
+  std::vector<Arrival> await_released(const Published& published);
   std::span<const float> whole_slot(Rank neighbour, Generation generation) const;
   void choose_row(const StepContext& context);
   void combine(std::span<const gossip::RowEntry> row, int target, bool adapt, const StepContext& context);
@@ -101,11 +108,7 @@ class Worker {
   std::vector<gossip::Standing> heard_;
   gossip::StepRow row_;
   Generation x_generation_{}, half_generation_{};  // of this step
-  struct Published {
-    Generation generation;
-    std::vector<Rank> readers;
-  };
-  std::vector<Published> unsettled_;  // not yet known to be read by all
+  std::vector<Published> unsettled_;               // not yet known to be read by all
   EpochCounters counters_;
 };
 

@@ -25,6 +25,7 @@ void add_eval(CLI::App& app);
 void add_plan(CLI::App& app);
 void add_step(CLI::App& app);
 void add_report(CLI::App& app);
+void add_trace(CLI::App& app);
 void add_doctor(CLI::App& app);
 
 }  // namespace alder::tools

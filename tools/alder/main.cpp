@@ -41,6 +41,7 @@ int main(int argc, char** argv) {
   alder::tools::add_plan(app);
   alder::tools::add_step(app);
   alder::tools::add_report(app);
+  alder::tools::add_trace(app);
   alder::tools::add_doctor(app);
 
   // SIGUSR1 is what batch systems send before the time is over, and what mpirun passes on to all processes.

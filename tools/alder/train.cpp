@@ -1,6 +1,7 @@
 // alder train
 #include <fmt/format.h>
 
+#include <charconv>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -24,7 +25,7 @@ struct Words {
   std::string algorithm = "al-dsgd", order = "combine-while-adapt", leaders = "annealed", annealing;
   std::string learning_rate_schedule = "cosine", batch_norm = "average", precision = "fp32",
               evaluate = "averaged";
-  std::string decay = "all", progress = "auto";
+  std::string decay = "all", progress = "auto", trace_steps;
   double weight_best = -1, weight_degree = -1, pull_best = -1, pull_degree = -1;  // below 0: the preset's
   double anneal_until = -1;
   int leader_every = 1;
@@ -60,7 +61,25 @@ gossip::LeaderOptions leader_options(const Words& words) {
   return leaders;
 }
 
+// "A:B", either of which may be left out.
+void fill_trace(train::TrainOptions& options, const std::string& steps) {
+  if (steps.empty()) return;
+  options.trace = true;
+  const std::size_t colon = steps.find(':');
+  const auto number = [&](std::string_view word, int64_t& value) {
+    if (word.empty()) return true;
+    const auto [rest, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+    return error == std::errc{} && rest == word.data() + word.size();
+  };
+  const std::string_view text = steps;
+  if (colon == std::string::npos || !number(text.substr(0, colon), options.trace_begin) ||
+      !number(text.substr(colon + 1), options.trace_end)) {
+    usage_error("--trace-steps {}: write A:B, such as 100:200", steps);
+  }
+}
+
 void fill(train::TrainOptions& options, const Words& words) {
+  fill_trace(options, words.trace_steps);
   options.algorithm = train::parse_algorithm(words.algorithm);
   options.order = gossip::parse_order(words.order);
   if (options.algorithm == train::Algorithm::al_dsgd) options.leaders = leader_options(words);
@@ -204,6 +223,12 @@ void add_running(CLI::App& command, train::TrainOptions& options, Words& words) 
       ->group(group);
   command.add_option("--keep", options.keep_checkpoints, "Checkpoints to keep")->group(group);
   command.add_option("--wait", options.wait_seconds, "Deadline in seconds of every wait for a neighbour")
+      ->group(group);
+  command.add_flag("--trace", options.trace, "Record what happens when, for alder trace and the report")
+      ->group(group);
+  command
+      .add_option("--trace-steps", words.trace_steps,
+                  "Record the steps A:B only, from A to before B; implies --trace")
       ->group(group);
   command.add_option("--progress", words.progress, "auto, plain, none")->group(group);
   command.add_flag("--json", words.json, "Print summary.json on standard output and nothing else")
