@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "trace/span.hpp"
@@ -12,6 +13,8 @@ namespace {
 
 // Limits of time and the device's events are looked at this often; everything else at every step.
 constexpr int64_t kLookEveryNs = 1'000'000;
+// For a progress thread to say what it is doing.
+constexpr std::chrono::milliseconds kStateTime{500};
 
 }  // namespace
 
@@ -34,6 +37,8 @@ void Rail::for_each_edge(Do what) {
 
 bool Rail::step(int64_t now_ns) {
   bool busy = false;
+  now_ns_ = now_ns;
+  if (state_wanted_.load(std::memory_order_relaxed)) tell_state();
   while (!backlog_.empty() && events_.push(backlog_.front())) {
     backlog_.pop_front();
     pushed_ = true;
@@ -153,6 +158,32 @@ void Rail::push(const Event& event) {
   pushed_ = true;
 }
 
+std::optional<std::vector<EdgeState>> Rail::state(int64_t now_ns) {
+  std::vector<EdgeState> states;
+  for_each_edge([&](Edge& edge) {
+    states.push_back({edge.settings().self, edge.settings().neighbour,
+                      (index_ == 0 ? "" : fmt::format("rail {}: ", index_)) + edge.state(now_ns)});
+  });
+  return states;
+}
+
+void Rail::tell_state() {
+  auto states = state(now_ns_);
+  const std::lock_guard lock(state_mutex_);
+  state_ = std::move(states);
+  state_wanted_.store(false, std::memory_order_relaxed);
+  state_told_.notify_all();
+}
+
+std::optional<std::vector<EdgeState>> Rail::ask_state() {
+  std::unique_lock lock(state_mutex_);
+  state_.reset();
+  state_wanted_.store(true, std::memory_order_relaxed);
+  wakeup_.wake();
+  state_told_.wait_for(lock, kStateTime, [this] { return state_.has_value(); });
+  return std::exchange(state_, std::nullopt);
+}
+
 void Rail::note(trace::Kind kind, uint32_t edge, uint64_t generation, uint32_t bucket) const {
   const EdgeSettings& ends = edges_[edge]->settings();
   trace::instant(kind, {ends.self, ends.neighbour, generation, bucket});
@@ -171,6 +202,7 @@ void Rail::on_bucket_arrived(uint32_t edge, Generation generation, uint32_t buck
 
 void Rail::on_header_arrived(uint32_t edge, const Header& header) {
   note(trace::Kind::header_arrival, edge, header.generation);
+  edges_[edge]->heard_header(header.generation, now_ns_);
   push({.kind = Event::Kind::header_arrived,
         .edge = edge,
         .generation = Generation(header.generation),

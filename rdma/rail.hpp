@@ -8,9 +8,11 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -59,6 +61,11 @@ class Rail final : public EdgeListener {
   void fail_worker();
   Wakeup& wakeup() { return wakeup_; }
 
+  // What every edge does now: by the thread that steps, or asked for by any other; nothing when the one that
+  // steps does not answer within half a second.
+  std::optional<std::vector<EdgeState>> state(int64_t now_ns);
+  std::optional<std::vector<EdgeState>> ask_state();
+
   // From any thread: what was mended or lost since the last call, with its text.
   struct Notice {
     uint32_t edge = 0;
@@ -72,6 +79,7 @@ class Rail final : public EdgeListener {
   void for_each_edge(Do what);
   void obey(const Order& order, int64_t now_ns);
   void obey_gated(int64_t now_ns);
+  void tell_state();
   void push(const Event& event);
   void note(trace::Kind kind, uint32_t edge, uint64_t generation = 0, uint32_t bucket = 0) const;
 
@@ -102,7 +110,12 @@ class Rail final : public EdgeListener {
   std::vector<uint32_t> buckets_;  // of an edge on this rail
   std::atomic<bool> worker_failed_{false};
   bool told_failed_ = false, pushed_ = false;
+  int64_t now_ns_ = 0;  // of the step
   int64_t next_look_ns_ = 0;
+  std::atomic<bool> state_wanted_{false};
+  std::mutex state_mutex_;  // of the answer
+  std::condition_variable state_told_;
+  std::optional<std::vector<EdgeState>> state_;
   std::mutex notices_mutex_;
   std::vector<Notice> notices_;
 };

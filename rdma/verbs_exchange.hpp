@@ -38,6 +38,7 @@ class VerbsExchange final : public Exchange {
   std::vector<EdgeNotice> take_notices() override;
   std::string description() const override;
   WireFacts wire() const override;
+  std::vector<EdgeState> edge_states() override;
 
   // Without progress threads: one turn of every rail; whether any of them did anything.
   bool step();

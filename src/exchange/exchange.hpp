@@ -113,6 +113,12 @@ struct EdgeNotice {
   std::string text;         // one paragraph: what, both ends, why
 };
 
+// What an edge of a local worker is doing, for a person.
+struct EdgeState {
+  Rank worker = 0, neighbour = 0;
+  std::string text;  // one line
+};
+
 // What carries the payload, for figures.
 struct WireFacts {
   std::vector<std::string> ports;  // "mlx5_0:1": what this process sends through; none: memory only
@@ -127,8 +133,8 @@ class Exchange {
   virtual std::vector<Rank> local() const = 0;
   virtual Endpoint& endpoint(Rank local_rank) = 0;
   // The memory that a local worker publishes from: every source handed to publish() lies within one of these
-  // regions. Once per worker, before it opens its first generation, so that a transport can register them. They
-  // outlive the exchange, which may still be sending from them. Throws Error.
+  // regions. Once per worker, before it opens its first generation, so that a transport can register them.
+  // They outlive the exchange, which may still be sending from them. Throws Error.
   virtual void attach(Rank /*local_rank*/, std::span<const Region> /*sources*/) {}
   // A local worker cannot go on: its edges report `failed` at both ends from now on, waits in progress
   // included. From any thread. What neighbours were told has arrived they may read until they release it.
@@ -139,6 +145,9 @@ class Exchange {
   virtual std::vector<std::string> take_remarks() { return {}; }
   virtual std::string description() const = 0;
   virtual WireFacts wire() const { return {}; }
+  // What every edge of the local workers does now. From any thread, also while a worker waits; returns within
+  // a second whatever hangs.
+  virtual std::vector<EdgeState> edge_states() { return {}; }
 };
 
 // A wait that did not end well, for a person.

@@ -345,6 +345,7 @@ class LocalExchange final : public Exchange {
     board_.parties.at(static_cast<std::size_t>(local_rank)).failed = true;
     board_.wake_all();
   }
+  std::vector<EdgeState> edge_states() override;
   std::string description() const override {
     return fmt::format("local: {} workers in this process, neighbours' arrays read in place", workers());
   }
@@ -353,6 +354,30 @@ class LocalExchange final : public Exchange {
   Board board_;
   std::deque<LocalEndpoint> endpoints_;  // a deque, so that handed-out references stay valid
 };
+
+// Who has got how far, of all pairs that have something of each other.
+std::vector<EdgeState> LocalExchange::edge_states() {
+  std::vector<EdgeState> states;
+  const std::lock_guard lock(board_.mutex);
+  for (Rank worker = 0; worker < workers(); ++worker) {
+    for (Rank other = 0; other < workers(); ++other) {
+      const Party& party = board_.party(other);
+      const auto offer = std::ranges::find_if(
+          party.offers.rbegin(), party.offers.rend(),
+          [&](const Offer& one) { return std::ranges::binary_search(one.send_to, worker); });
+      if (offer == party.offers.rend()) continue;
+      states.push_back(
+          {worker, other,
+           fmt::format("worker {} of worker {}: its last generation for it is {}, with {} of {} buckets {} "
+                       "header; it "
+                       "has opened all below {} and released all below {}{}",
+                       worker, other, offer->generation.value(), std::ranges::count(offer->published, true),
+                       offer->published.size(), offer->announced ? "and its" : "and no", party.opened_below,
+                       party.released_below, party.failed ? "; it cannot go on" : "")});
+    }
+  }
+  return states;
+}
 
 }  // namespace
 

@@ -148,6 +148,7 @@ void read_overlap(const Record& record, Run& run) {
               .seconds = read_spreads(record),
               .overlap_fraction = record.number("overlap_fraction"),
               .wire_efficiency = record.number("wire_efficiency"),
+              .line_bytes_per_second = record.number("line_bytes_per_second"),
               .stall_by_neighbour = {},
               .stall_by_cause = record.by_name("stall_by_cause"),
               .edges = {}};

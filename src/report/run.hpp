@@ -60,7 +60,7 @@ struct Overlap {
   Rank worker = 0;
   int64_t steps = 0;                      // traced and whole; 0: the rest is empty
   std::map<std::string, Spread> seconds;  // "step", "forward", "stall", ...
-  Number overlap_fraction, wire_efficiency;
+  Number overlap_fraction, wire_efficiency, line_bytes_per_second;
   std::map<Rank, double> stall_by_neighbour;     // seconds in all
   std::map<std::string, double> stall_by_cause;  // the same by cause
   std::map<Rank, Edge> edges;                    // by neighbour it sends to

@@ -251,6 +251,7 @@ void measure_wire(const Description& description, const Intervals& network, Work
   uint64_t bytes = 0;
   for (const auto& [to, edge] : worker.edges) bytes += edge.bytes;
   const double seconds = static_cast<double>(network.length()) * 1e-9;
+  worker.line_bytes_per_second = description.line_bytes_per_second;
   if (description.line_bytes_per_second > 0 && seconds > 0 && bytes > 0) {
     worker.wire_efficiency = static_cast<double>(bytes) / (description.line_bytes_per_second * seconds);
   }

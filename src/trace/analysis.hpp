@@ -22,8 +22,9 @@ struct WorkerFigures {
   Rank worker = 0;
   std::vector<StepFigures> steps;     // in order
   std::map<Rank, EdgeFigures> edges;  // by neighbour it sends to
-  std::optional<double>
-      wire_efficiency;  // bytes sent over what the line could carry while anything was under way
+  double line_bytes_per_second = 0;   // 0: not known
+  // Bytes sent over what the line could carry while anything was under way.
+  std::optional<double> wire_efficiency;
 };
 
 struct Figures {

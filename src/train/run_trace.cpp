@@ -202,6 +202,7 @@ Json overlap_line(const trace::WorkerFigures& worker) {
         {"bytes", edge.bytes}, {"transfers", edge.transfers}, {"seconds", edge.seconds}};
   }
   line["edges"] = edges;
+  if (worker.line_bytes_per_second > 0) line["line_bytes_per_second"] = worker.line_bytes_per_second;
   if (worker.wire_efficiency) line["wire_efficiency"] = *worker.wire_efficiency;
   return line;
 }

@@ -73,6 +73,7 @@ void check_options(const TrainOptions& options) {
     usage_error("--trace-steps {}:{}: write A:B with 0 <= A < B, for the steps from A to before B",
                 options.trace_begin, options.trace_end);
   }
+  require(options.warn_seconds > 0, "--warn-wait", options.warn_seconds, "more than 0 seconds");
   if (options.optimizer.nesterov && options.optimizer.momentum == 0) {
     usage_error("--nesterov needs --momentum above 0");
   }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <fstream>
 #include <system_error>
 
 #include "base/clock.hpp"
@@ -158,6 +159,8 @@ void Trainer::connect() {
     worker->connect(exchange_->endpoint(worker->rank()), parts.buckets);
   }
   buckets_ = parts.buckets;
+  port_counters_ = std::make_unique<PortCounters>(exchange_->wire().ports);
+  start_watch();
   if (place_.wired_up) place_.wired_up();
 }
 
@@ -293,6 +296,27 @@ Json Trainer::train() {
   return result;
 }
 
+void Trainer::start_watch() {
+  watch_ =
+      std::make_unique<WaitWatch>(WaitWatch::Settings{.warn_seconds = options_.warn_seconds,
+                                                      .edges = [this] { return exchange_->edge_states(); },
+                                                      .tell = [this](const std::string& text) { tell(text); },
+                                                      .requested = place_.state_wanted});
+  for (const auto& worker : workers_) worker->tell_waits(watch_->add(worker->rank()));
+  watch_->start();
+}
+
+// What is told of waits goes to standard error, and to a file of this process: the log is the leader's, and
+// of another thread.
+void Trainer::tell(const std::string& text) {
+  const std::lock_guard lock(tell_mutex_);
+  // Not through progress_, which is the trainer's thread's.
+  fmt::print(stderr, "alder: {}\n", text);
+  const auto path = options_.out / fmt::format("waits-{:05}.log", workers_.front()->rank());
+  std::ofstream(path, std::ios::app) << fmt::format("step {}: {}\n",
+                                                    step_told_.load(std::memory_order_relaxed), text);
+}
+
 void Trainer::start_trace() {
   if (!options_.trace) return;
   const bool several = place_.rendezvous != nullptr;
@@ -318,6 +342,7 @@ void Trainer::finish_trace() {
 
 void Trainer::run_step() {
   if (trace_) trace_->begin_step(state_.step);
+  step_told_.store(state_.step, std::memory_order_relaxed);
   const trace::Stretch stretch;
   const int64_t begin = monotonic_ns();
   const double rate = learning_rate_at(options_.learning_rate, state_.step, total_steps_,

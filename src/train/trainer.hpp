@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,11 +19,13 @@
 #include "train/evaluation.hpp"
 #include "train/metrics.hpp"
 #include "train/options.hpp"
+#include "train/port_counters.hpp"
 #include "train/progress.hpp"
 #include "train/row_log.hpp"
 #include "train/run_trace.hpp"
 #include "train/setup.hpp"
 #include "train/team.hpp"
+#include "train/wait_watch.hpp"
 #include "train/worker.hpp"
 
 namespace alder::train {
@@ -35,6 +38,8 @@ struct JobPlace {
   ExchangeMaker make_exchange;
   // Called when all that goes through the rendezvous has gone through it.
   std::function<void()> wired_up;
+  // Set by a signal handler when somebody wants to know what every worker waits for; taken back here.
+  std::atomic<bool>* state_wanted = nullptr;
 };
 
 class Trainer {
@@ -66,6 +71,8 @@ class Trainer {
   void record_end(const std::string& text);
 
   Json train();
+  void start_watch();
+  void tell(const std::string& text);
   void start_trace();
   void finish_trace();
   void note(const trace::Stretch& stretch, trace::Kind kind) const;
@@ -125,6 +132,11 @@ class Trainer {
   bool tests_each_ = false;                // worker_tests_ are of this epoch
   Json lost_workers_ = Json::array();      // for the summary
   Json exchange_notices_ = Json::array();  // for the summary
+  std::unique_ptr<PortCounters> port_counters_;
+  Json port_changes_ = Json::object();  // leader: by worker
+  std::atomic<Step> step_told_{0};
+  std::mutex tell_mutex_;             // of what is told about waits, by any thread
+  std::unique_ptr<WaitWatch> watch_;  // its thread uses much of the above, so it goes first
 };
 
 }  // namespace alder::train

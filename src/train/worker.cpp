@@ -181,17 +181,30 @@ std::vector<gossip::Standing> Worker::listen(Generation generation) {
 
 std::vector<Arrival> Worker::await_headers(Generation generation, Deadline until) {
   const trace::Span span(trace::Kind::wait_header, {rank_, -1, generation.value()});
-  return endpoint_->await_headers(generation, until);
+  const Waiting waiting(wait_slot_, "the header", generation, std::nullopt, live_.receive_from);
+  return told(endpoint_->await_headers(generation, until));
 }
 
 std::vector<Arrival> Worker::await_bucket(Generation generation, Bucket bucket, Deadline until) {
   const trace::Span span(trace::Kind::wait_bucket, {rank_, -1, generation.value(), bucket.value()});
-  return endpoint_->await_bucket(generation, bucket, until);
+  const Waiting waiting(wait_slot_, "bucket", generation, bucket, live_.receive_from);
+  return told(endpoint_->await_bucket(generation, bucket, until));
+}
+
+// Says so when somebody did not come in time. A neighbour that has failed is in the exchange's notices.
+std::vector<Arrival> Worker::told(std::vector<Arrival> arrivals) {
+  if (wait_slot_ != nullptr && std::ranges::find(arrivals, Arrival::late) != arrivals.end())
+    wait_slot_->overdue("it goes on without those that are late, whose weight returns to itself");
+  return arrivals;
 }
 
 std::vector<Arrival> Worker::await_released(const Published& published) {
   const trace::Span span(trace::Kind::wait_release, {rank_, -1, published.generation.value()});
-  return endpoint_->await_released(published.generation, deadline());
+  const Waiting waiting(wait_slot_, "the release", published.generation, std::nullopt, published.readers);
+  std::vector<Arrival> arrivals = endpoint_->await_released(published.generation, deadline());
+  if (wait_slot_ != nullptr && std::ranges::find(arrivals, Arrival::late) != arrivals.end())
+    wait_slot_->overdue("its memory is still being read, so it cannot go on");
+  return arrivals;
 }
 
 // All buckets of a neighbour as the one array that they are.

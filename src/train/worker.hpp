@@ -14,6 +14,7 @@
 #include "gossip/recipe.hpp"
 #include "train/counters.hpp"
 #include "train/options.hpp"
+#include "train/wait_watch.hpp"
 
 namespace alder::train {
 
@@ -39,6 +40,8 @@ class Worker {
          std::shared_ptr<const gossip::Recipe> recipe, std::unique_ptr<Engine> engine);
   // Before the first step; `buckets` as the exchange has them.
   void connect(Endpoint& endpoint, Buckets buckets);
+  // Where it writes down what it waits for; outlives it. None is needed.
+  void tell_waits(WaitSlot& slot) { wait_slot_ = &slot; }
 
   Rank rank() const { return rank_; }
   Engine& engine() { return *engine_; }
@@ -77,6 +80,7 @@ class Worker {
   std::vector<Arrival> await_headers(Generation generation, Deadline until);
   std::vector<Arrival> await_bucket(Generation generation, Bucket bucket, Deadline until);
   std::vector<Arrival> await_released(const Published& published);
+  std::vector<Arrival> told(std::vector<Arrival> arrivals);
   std::span<const float> whole_slot(Rank neighbour, Generation generation) const;
   void choose_row(const StepContext& context);
   void combine(std::span<const gossip::RowEntry> row, int target, bool adapt, const StepContext& context);
@@ -93,6 +97,7 @@ class Worker {
   std::shared_ptr<const gossip::Recipe> recipe_;
   std::unique_ptr<Engine> engine_;
   Endpoint* endpoint_ = nullptr;
+  WaitSlot* wait_slot_ = nullptr;
   Buckets buckets_;
   gossip::RankingLoss ranking_;
 
