@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "trace/span.hpp"
+
 namespace alder::rdma {
 namespace {
 
@@ -60,6 +62,24 @@ void Edge::progress(int64_t now_ns) {
   }
 }
 
+std::string Edge::state(int64_t now_ns) const {
+  std::string text = fmt::format("edge {}-{}", settings_.self, settings_.neighbour);
+  if (over_) return text + " is over";
+  const ReceiveState& heard = receive_.state();
+  for (const ReceiveState::Parity& slot : heard.parity) {
+    if (!slot.occupied) continue;
+    text += fmt::format(", generation {}: {} of {} buckets here", slot.generation, slot.buckets.count(),
+                        settings_.buckets.size());
+    if (settings_.headers) text += slot.header ? " and the header" : ", no header";
+  }
+  if (!heard.parity[0].occupied && !heard.parity[1].occupied) text += ": nothing is arriving";
+  if (last_header_ns_ > 0) {
+    text += fmt::format("; last header: generation {}, {:.1f} s ago", last_header_,
+                        static_cast<double>(now_ns - last_header_ns_) * 1e-9);
+  }
+  return fmt::format("{}; sending: {}; {}", text, send_.state(), link_->state(now_ns));
+}
+
 void Edge::send() {
   while (link_->is_up()) {
     const SendSide::Item* next = send_.next();
@@ -69,6 +89,8 @@ void Edge::send() {
     if (item.is_header) {
       link_->post_header(item.generation, item.header);
     } else {
+      trace::instant(trace::Kind::post,
+                     {settings_.self, settings_.neighbour, item.generation.value(), item.bucket});
       link_->post_bucket(item.generation, item.bucket, item.source);
     }
   }

@@ -59,6 +59,12 @@ class Edge final : public LinkEvents {
 
   void progress(int64_t now_ns);
   bool over() const { return over_; }
+  // One line: what has arrived, what is on its way, and how the link is.
+  std::string state(int64_t now_ns) const;
+  void heard_header(uint64_t generation, int64_t now_ns) {
+    last_header_ = generation;
+    last_header_ns_ = now_ns;
+  }
   bool wakes() const { return over_ || link_->wakes(); }
 
   // LinkEvents
@@ -85,7 +91,9 @@ class Edge final : public LinkEvents {
   uint64_t ups_ = 0;
   bool over_ = false, orderly_ = false;
   bool leaving_ = false, said_farewell_ = false;
-  int64_t leave_at_ns_ = 0;  // the farewell, then the end, at the latest
+  uint64_t last_header_ = 0;
+  int64_t last_header_ns_ = 0;  // 0: none yet
+  int64_t leave_at_ns_ = 0;     // the farewell, then the end, at the latest
 };
 
 }  // namespace alder::rdma

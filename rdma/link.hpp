@@ -77,6 +77,8 @@ class Link {
   virtual void arm() {}
   // "worker 3 (hosta mlx5_0:1, GID fe80::1, QPs 0x11 0x12) - worker 7 (...)", for messages.
   virtual std::string ends() const = 0;
+  // How it is, in one clause: up or not, queue pairs, counters, the last sign of life.
+  virtual std::string state(int64_t now_ns) const = 0;
   // What broke it last, in one sentence; empty if nothing did.
   virtual std::string trouble() const = 0;
 };

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "trace/span.hpp"
+
 namespace alder::rdma {
 namespace {
 
@@ -65,6 +67,7 @@ void ProgressThread::run() {
 }
 
 void ProgressThread::sleep() {
+  const trace::Span span(trace::Kind::progress_sleep, {.worker = rail_.worker()});
   if (!rail_.can_sleep()) {
     std::this_thread::sleep_for(kNap);
     return;

@@ -3,13 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
+
+#include "trace/span.hpp"
 
 namespace alder::rdma {
 namespace {
 
 // Limits of time and the device's events are looked at this often; everything else at every step.
 constexpr int64_t kLookEveryNs = 1'000'000;
+// For a progress thread to say what it is doing.
+constexpr std::chrono::milliseconds kStateTime{500};
 
 }  // namespace
 
@@ -19,6 +24,7 @@ Rail::Rail(uint32_t index, std::unique_ptr<Nic> nic, std::size_t ring_capacity, 
 Edge& Rail::add_edge(EdgeSettings settings) {
   settings.headers = index_ == 0;
   buckets_ = settings.buckets;
+  worker_ = settings.self;
   return *edges_.emplace_back(std::make_unique<Edge>(std::move(settings), *this));
 }
 
@@ -31,6 +37,8 @@ void Rail::for_each_edge(Do what) {
 
 bool Rail::step(int64_t now_ns) {
   bool busy = false;
+  now_ns_ = now_ns;
+  if (state_wanted_.load(std::memory_order_relaxed)) tell_state();
   while (!backlog_.empty() && events_.push(backlog_.front())) {
     backlog_.pop_front();
     pushed_ = true;
@@ -150,16 +158,51 @@ void Rail::push(const Event& event) {
   pushed_ = true;
 }
 
+std::optional<std::vector<EdgeState>> Rail::state(int64_t now_ns) {
+  std::vector<EdgeState> states;
+  for_each_edge([&](Edge& edge) {
+    states.push_back({edge.settings().self, edge.settings().neighbour,
+                      (index_ == 0 ? "" : fmt::format("rail {}: ", index_)) + edge.state(now_ns)});
+  });
+  return states;
+}
+
+void Rail::tell_state() {
+  auto states = state(now_ns_);
+  const std::lock_guard lock(state_mutex_);
+  state_ = std::move(states);
+  state_wanted_.store(false, std::memory_order_relaxed);
+  state_told_.notify_all();
+}
+
+std::optional<std::vector<EdgeState>> Rail::ask_state() {
+  std::unique_lock lock(state_mutex_);
+  state_.reset();
+  state_wanted_.store(true, std::memory_order_relaxed);
+  wakeup_.wake();
+  state_told_.wait_for(lock, kStateTime, [this] { return state_.has_value(); });
+  return std::exchange(state_, std::nullopt);
+}
+
+void Rail::note(trace::Kind kind, uint32_t edge, uint64_t generation, uint32_t bucket) const {
+  const EdgeSettings& ends = edges_[edge]->settings();
+  trace::instant(kind, {ends.self, ends.neighbour, generation, bucket});
+}
+
 void Rail::on_edge_up(uint32_t edge) {
+  note(trace::Kind::edge_up, edge);
   push({.kind = Event::Kind::up, .edge = edge});
 }
 
 void Rail::on_bucket_arrived(uint32_t edge, Generation generation, uint32_t bucket) {
   if (words_.wanted()) words_.arrived(edge, generation, bucket);
+  note(trace::Kind::arrival, edge, generation.value(), bucket);
   push({.kind = Event::Kind::bucket_arrived, .edge = edge, .bucket = bucket, .generation = generation});
 }
 
 void Rail::on_header_arrived(uint32_t edge, const Header& header) {
+  note(trace::Kind::header_arrival, edge, header.generation);
+  edges_[edge]->heard_header(header.generation, now_ns_);
   push({.kind = Event::Kind::header_arrived,
         .edge = edge,
         .generation = Generation(header.generation),
@@ -167,15 +210,18 @@ void Rail::on_header_arrived(uint32_t edge, const Header& header) {
 }
 
 void Rail::on_bucket_sent(uint32_t edge, Generation generation, uint32_t bucket) {
+  note(trace::Kind::sent, edge, generation.value(), bucket);
   push({.kind = Event::Kind::bucket_sent, .edge = edge, .bucket = bucket, .generation = generation});
 }
 
 void Rail::on_edge_mended(uint32_t edge, const std::string& what) {
+  note(trace::Kind::edge_mended, edge);
   const std::lock_guard lock(notices_mutex_);
   notices_.push_back({.edge = edge, .text = what});
 }
 
 void Rail::on_edge_over(uint32_t edge, bool orderly, const std::string& why) {
+  note(trace::Kind::edge_over, edge);
   push({.kind = Event::Kind::over, .orderly = orderly, .edge = edge});
   const std::lock_guard lock(notices_mutex_);
   notices_.push_back({.edge = edge, .over = true, .orderly = orderly, .text = why});

@@ -8,19 +8,22 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/ring.hpp"
 #include "rdma/arrival_words.hpp"
 #include "rdma/edge.hpp"
 #include "rdma/flusher.hpp"
 #include "rdma/messages.hpp"
 #include "rdma/nic.hpp"
-#include "rdma/ring.hpp"
 #include "rdma/wakeup.hpp"
+#include "trace/record.hpp"
 
 namespace alder::rdma {
 
@@ -37,6 +40,7 @@ class Rail final : public EdgeListener {
   Edge& add_edge(EdgeSettings settings);
   void add_no_edge() { edges_.push_back(nullptr); }
   Edge& edge(std::size_t index) { return *edges_[index]; }
+  Rank worker() const { return worker_; }  // whose rail it is, as its edges tell
   ArrivalWords& arrival_words() { return words_; }
 
   // Does everything that can be done now; whether there was anything.
@@ -57,6 +61,11 @@ class Rail final : public EdgeListener {
   void fail_worker();
   Wakeup& wakeup() { return wakeup_; }
 
+  // What every edge does now: by the thread that steps, or asked for by any other; nothing when the one that
+  // steps does not answer within half a second.
+  std::optional<std::vector<EdgeState>> state(int64_t now_ns);
+  std::optional<std::vector<EdgeState>> ask_state();
+
   // From any thread: what was mended or lost since the last call, with its text.
   struct Notice {
     uint32_t edge = 0;
@@ -70,7 +79,9 @@ class Rail final : public EdgeListener {
   void for_each_edge(Do what);
   void obey(const Order& order, int64_t now_ns);
   void obey_gated(int64_t now_ns);
+  void tell_state();
   void push(const Event& event);
+  void note(trace::Kind kind, uint32_t edge, uint64_t generation = 0, uint32_t bucket = 0) const;
 
   // EdgeListener
   void on_edge_up(uint32_t edge) override;
@@ -87,6 +98,7 @@ class Rail final : public EdgeListener {
   std::vector<std::unique_ptr<Edge>> edges_;
 
   uint32_t index_;
+  Rank worker_ = 0;
   int wake_fd_ = -1;  // of links that are not the device's
   Bell& bell_;
   Wakeup wakeup_;
@@ -98,7 +110,12 @@ class Rail final : public EdgeListener {
   std::vector<uint32_t> buckets_;  // of an edge on this rail
   std::atomic<bool> worker_failed_{false};
   bool told_failed_ = false, pushed_ = false;
+  int64_t now_ns_ = 0;  // of the step
   int64_t next_look_ns_ = 0;
+  std::atomic<bool> state_wanted_{false};
+  std::mutex state_mutex_;  // of the answer
+  std::condition_variable state_told_;
+  std::optional<std::vector<EdgeState>> state_;
   std::mutex notices_mutex_;
   std::vector<Notice> notices_;
 };

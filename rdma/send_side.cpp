@@ -150,6 +150,22 @@ SendSide::Reconciled SendSide::reconcile(const ReceiveState& peer) {
   return result;
 }
 
+std::string SendSide::state() const {
+  std::string text;
+  for (const Slot& slot : slots_) {
+    if (!slot.held) continue;
+    const auto posted =
+        std::ranges::count_if(slot.entries, [](const Entry& one) { return one.progress != Progress::none; });
+    const auto sent =
+        std::ranges::count_if(slot.entries, [](const Entry& one) { return one.progress == Progress::sent; });
+    text += fmt::format("{}generation {}: {} of {} posted, {} sent, {}", text.empty() ? "" : ", ",
+                        slot.generation, posted, slot.entries.size(), sent,
+                        slot.credited ? "read" : "not read yet");
+  }
+  if (!waiting_.empty()) text += fmt::format("{}{} wait", text.empty() ? "" : "; ", waiting_.size());
+  return text.empty() ? "nothing" : text;
+}
+
 bool SendSide::drained() const {
   return waiting_.empty() && std::ranges::none_of(slots_, [](const Slot& slot) {
            return slot.held && std::ranges::any_of(slot.entries, [](const Entry& one) {

@@ -59,6 +59,8 @@ class SendSide {
   Reconciled reconcile(const ReceiveState& peer);
 
   bool idle() const { return waiting_.empty() && !slots_[0].held && !slots_[1].held; }
+  // "generation 12: 3 of 4 posted, 2 sent, not read yet; 5 wait", or "nothing".
+  std::string state() const;
   // Nothing waits for the link; a credit may still be outstanding.
   bool drained() const;
   // Generations posted and not credited: 0, 1 or 2.

@@ -323,6 +323,32 @@ std::string VerbsExchange::description() const {
       plan_.tuning.spare_connections);
 }
 
+WireFacts VerbsExchange::wire() const {
+  WireFacts facts{.ports = {}, .element_bytes = static_cast<int>(layout_.element_bytes())};
+  for (const Path& path : plan_.paths) facts.ports.push_back(name_of(path));
+  return facts;
+}
+
+std::vector<EdgeState> VerbsExchange::edge_states() {
+  std::vector<EdgeState> states;
+  for (std::size_t r = 0; r < rails_.size(); ++r) {
+    // Without threads whoever calls is the one that turns the rails.
+    const auto of_rail = time_->threads() ? rails_[r].ask_state() : rails_[r].state(time_->now_ns());
+    if (of_rail) {
+      states.insert(states.end(), of_rail->begin(), of_rail->end());
+      continue;
+    }
+    for (const EdgePlan& edge : plan_.edges) {
+      states.push_back(
+          {plan_.rank, edge.neighbour,
+           fmt::format("edge {}-{}: the progress thread of rail {} does not answer: it hangs or gets no "
+                       "CPU",
+                       plan_.rank, edge.neighbour, r)});
+    }
+  }
+  return states;
+}
+
 bool VerbsExchange::step() {
   bool busy = false;
   for (Rail& rail : rails_) busy = rail.step(time_->now_ns()) || busy;

@@ -39,6 +39,8 @@ class VerbsExchange final : public Exchange {
   std::vector<EdgeNotice> take_notices() override;
   std::vector<std::string> take_remarks() override { return std::exchange(remarks_, {}); }
   std::string description() const override;
+  WireFacts wire() const override;
+  std::vector<EdgeState> edge_states() override;
 
   // Without progress threads: one turn of every rail; whether any of them did anything.
   bool step();

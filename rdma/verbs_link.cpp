@@ -1,9 +1,11 @@
 #include "rdma/verbs_link.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "base/error.hpp"
+#include "trace/span.hpp"
 
 namespace alder::rdma {
 namespace {
@@ -421,10 +423,50 @@ void VerbsLink::receive_part(uint32_t lane, const Immediate& immediate) {
   counters_.last_bucket_received = immediate.bucket;
   if (flusher_ != nullptr) {
     ++unflushed_;
+    if (trace::recording()) note_landed(immediate.generation, immediate.bucket);
     flusher_->request(*this, immediate.generation, immediate.bucket);
   } else {
     events_.on_bucket(immediate.generation, immediate.bucket);
   }
+}
+
+// By the device's own word, which may know of an error that no completion has told yet.
+std::string VerbsLink::state_of(const Lane& lane) const {
+  constexpr std::array<const char*, 7> kStates{"RESET", "INIT", "RTR", "RTS", "SQD", "SQE", "ERR"};
+  ibv_qp_attr attributes{};
+  ibv_qp_init_attr initial{};
+  const int error = nic_.verbs().query_qp(lane.queue_pair(), &attributes, IBV_QP_STATE, &initial);
+  const auto state = static_cast<std::size_t>(attributes.qp_state);
+  return fmt::format("{:#x} {}", lane.number(),
+                     error != 0 || state >= kStates.size() ? "unknown" : kStates[state]);
+}
+
+std::string VerbsLink::state(int64_t now_ns) const {
+  constexpr std::array<const char*, 6> kStates{"not begun", "waiting to connect", "greeting", "up", "failing",
+                                               "failed"};
+  std::string text = fmt::format("{} on {}", kStates[static_cast<std::size_t>(state_)], name_of(nic_.path()));
+  if (!connections_.empty()) {
+    Connection& one = *connections_.front();
+    text += fmt::format(", connection {}, queue pairs {}", one.epoch(), state_of(one.control()));
+    for (uint32_t k = 0; k < one.data_lanes(); ++k) text += ", " + state_of(one.data(k));
+  }
+  const FailureReport now = report("", "");
+  text += fmt::format("; buckets posted {}, sent {}, received {}", now.buckets_posted, now.buckets_sent,
+                      now.buckets_received);
+  if (breaks_ > 0) text += fmt::format("; {} connections broke", breaks_);
+  if (const std::string events = nic_.recent_events(now_ns); !events.empty())
+    text += "; device events: " + events;
+  return fmt::format("{}; last sign of life {:.1f} s ago", text,
+                     static_cast<double>(now_ns - last_heard_ns_) * kSeconds);
+}
+
+// The generation behind a tag, as ReceiveSide will find it.
+void VerbsLink::note_landed(uint16_t tag, uint32_t bucket) const {
+  const ReceiveState state = events_.receive_state();
+  const ReceiveState::Parity& slot = state.parity[tag & 1];
+  const uint64_t generation =
+      slot.occupied ? slot.generation : slot.next + static_cast<uint16_t>(tag - tag_of(slot.next));
+  trace::instant(trace::Kind::landed, {plan_.self, plan_.neighbour, generation, bucket});
 }
 
 void VerbsLink::on_flushed(uint16_t tag, uint32_t bucket) {

@@ -65,6 +65,7 @@ class VerbsLink final : public Link, public LaneOwner, public FlushWaiter {
   void fail(const std::string& why) override;
   bool is_up() const override { return state_ == State::up; }
   std::string ends() const override;
+  std::string state(int64_t now_ns) const override;
   std::string trouble() const override { return first_.cause; }
 
  private:
@@ -100,9 +101,11 @@ class VerbsLink final : public Link, public LaneOwner, public FlushWaiter {
   void watch();
   void receive_control(Connection& connection, const Immediate& immediate, uint32_t bytes);
   void receive_part(uint32_t lane, const Immediate& immediate);
+  void note_landed(uint16_t tag, uint32_t bucket) const;
   void refill(Lane& lane);
   void push_buckets(uint32_t lane);
   void push_control();
+  std::string state_of(const Lane& lane) const;
   FailureReport report(std::string cause, std::string likely) const;
 
   Nic& nic_;

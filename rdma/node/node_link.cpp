@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <utility>
 
 #include "base/error.hpp"
@@ -31,6 +32,13 @@ void NodeLink::connect(SharedSegment theirs, std::unique_ptr<SlotWriter> writer,
 std::string NodeLink::ends() const {
   return fmt::format("worker {} and worker {} on {}, {}", plan_.self, plan_.neighbour, plan_.host,
                      plan_.memory);
+}
+
+std::string NodeLink::state(int64_t now_ns) const {
+  constexpr std::array<const char*, 5> kStates{"not begun", "greeting", "up", "failing", "failed"};
+  return fmt::format("{} over {}, {} messages wait; last sign of life {:.1f} s ago",
+                     kStates[static_cast<std::size_t>(state_)], plan_.memory, waiting_.size(),
+                     static_cast<double>(now_ns - last_heard_ns_) * 1e-9);
 }
 
 void NodeLink::fail(const std::string& why) {

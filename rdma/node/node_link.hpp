@@ -50,6 +50,7 @@ class NodeLink final : public Link {
   // The flag is taken back by whoever wakes us.
   void arm() override;
   std::string ends() const override;
+  std::string state(int64_t now_ns) const override;
   std::string trouble() const override { return why_; }
 
  private:

@@ -55,6 +55,8 @@ class RunExchange final : public Exchange {
   void mark_failed(Rank rank) override { exchange_->mark_failed(rank); }
   std::vector<EdgeNotice> take_notices() override { return exchange_->take_notices(); }
   std::string description() const override { return exchange_->description(); }
+  WireFacts wire() const override { return exchange_->wire(); }
+  std::vector<EdgeState> edge_states() override { return exchange_->edge_states(); }
   std::vector<std::string> take_remarks() override {
     if (registrar_ != nullptr) {
       for (const RegistrationNote& note :

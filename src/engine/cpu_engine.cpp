@@ -18,6 +18,7 @@
 #include "engine/norm_layer.hpp"
 #include "engine/plan.hpp"
 #include "engine/weight_order.hpp"
+#include "trace/span.hpp"
 
 namespace alder {
 namespace {
@@ -278,10 +279,14 @@ BatchResult CpuEngine<T>::loss(std::span<const int32_t> labels, float smoothing,
 
 template <typename T>
 BatchResult CpuEngine<T>::forward_backward(int buffer, const Batch& batch) {
-  begin(buffer, batch);
-  forward(Statistics::batch);
-  const BatchResult result =
-      loss(batch.labels, settings_.label_smoothing, logit_gradient_.template as<float>().data());
+  BatchResult result;
+  {
+    const trace::Span span(trace::Kind::forward, trace::context());
+    begin(buffer, batch);
+    forward(Statistics::batch);
+    result = loss(batch.labels, settings_.label_smoothing, logit_gradient_.template as<float>().data());
+  }
+  const trace::Span span(trace::Kind::backward, trace::context());
   backward();
   for (const auto& norm : norms_) {
     if (norm) norm->store_statistics_step(batch_, model_, gradients().data());

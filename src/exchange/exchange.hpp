@@ -113,6 +113,18 @@ struct EdgeNotice {
   std::string text;         // one paragraph: what, both ends, why
 };
 
+// What an edge of a local worker is doing, for a person.
+struct EdgeState {
+  Rank worker = 0, neighbour = 0;
+  std::string text;  // one line
+};
+
+// What carries the payload, for figures.
+struct WireFacts {
+  std::vector<std::string> ports;  // "mlx5_0:1": what this process sends through; none: memory only
+  int element_bytes = 4;           // of a model's element on its way
+};
+
 // A job's exchange: hands out the endpoints of the workers that live in this process.
 class Exchange {
  public:
@@ -132,6 +144,10 @@ class Exchange {
   // What was chosen and why, since the last call: lines for a person.
   virtual std::vector<std::string> take_remarks() { return {}; }
   virtual std::string description() const = 0;
+  virtual WireFacts wire() const { return {}; }
+  // What every edge of the local workers does now. From any thread, also while a worker waits; returns within
+  // a second whatever hangs.
+  virtual std::vector<EdgeState> edge_states() { return {}; }
 };
 
 // A wait that did not end well, for a person.

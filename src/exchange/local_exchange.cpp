@@ -13,6 +13,7 @@
 #include "exchange/edges.hpp"
 #include "exchange/exchange.hpp"
 #include "exchange/header.hpp"
+#include "trace/span.hpp"
 
 namespace alder {
 namespace {
@@ -170,6 +171,9 @@ void LocalEndpoint::publish(Generation generation, Bucket bucket, std::span<cons
   offer.buckets[index] = source;
   offer.published[index] = true;
   for (const Rank to : offer.send_to) {
+    // Read in place: what is published has arrived.
+    trace::instant(trace::Kind::post, {rank_, to, generation.value(), bucket.value()});
+    trace::instant(trace::Kind::arrival, {to, rank_, generation.value(), bucket.value()});
     if (!board_->party(to).failed) {
       bytes_sent_[static_cast<std::size_t>(to)] += static_cast<int64_t>(source.size_bytes());
     }
@@ -186,6 +190,9 @@ void LocalEndpoint::announce(Generation generation, const Header& header) {
   offer.header.consumed_generation = own().released_below;
   seal(offer.header);
   offer.announced = true;
+  for (const Rank to : offer.send_to) {
+    trace::instant(trace::Kind::header_arrival, {to, rank_, generation.value()});
+  }
   board_->wake(offer.send_to);
 }
 
@@ -297,7 +304,10 @@ void LocalEndpoint::release(Generation generation) {
   }
   const std::lock_guard lock(board_->mutex);
   own().released_below = generation.value() + 1;
-  for (const Intake::Source& from : intakes_.front().sources) board_->party(from.rank).changed.notify_one();
+  for (const Intake::Source& from : intakes_.front().sources) {
+    trace::instant(trace::Kind::released, {from.rank, rank_, generation.value()});
+    board_->party(from.rank).changed.notify_one();
+  }
   intakes_.pop_front();
 }
 
@@ -335,6 +345,7 @@ class LocalExchange final : public Exchange {
     board_.parties.at(static_cast<std::size_t>(local_rank)).failed = true;
     board_.wake_all();
   }
+  std::vector<EdgeState> edge_states() override;
   std::string description() const override {
     return fmt::format("local: {} workers in this process, neighbours' arrays read in place", workers());
   }
@@ -343,6 +354,30 @@ class LocalExchange final : public Exchange {
   Board board_;
   std::deque<LocalEndpoint> endpoints_;  // a deque, so that handed-out references stay valid
 };
+
+// Who has got how far, of all pairs that have something of each other.
+std::vector<EdgeState> LocalExchange::edge_states() {
+  std::vector<EdgeState> states;
+  const std::lock_guard lock(board_.mutex);
+  for (Rank worker = 0; worker < workers(); ++worker) {
+    for (Rank other = 0; other < workers(); ++other) {
+      const Party& party = board_.party(other);
+      const auto offer = std::ranges::find_if(
+          party.offers.rbegin(), party.offers.rend(),
+          [&](const Offer& one) { return std::ranges::binary_search(one.send_to, worker); });
+      if (offer == party.offers.rend()) continue;
+      states.push_back(
+          {worker, other,
+           fmt::format("worker {} of worker {}: its last generation for it is {}, with {} of {} buckets {} "
+                       "header; it "
+                       "has opened all below {} and released all below {}{}",
+                       worker, other, offer->generation.value(), std::ranges::count(offer->published, true),
+                       offer->published.size(), offer->announced ? "and its" : "and no", party.opened_below,
+                       party.released_below, party.failed ? "; it cannot go on" : "")});
+    }
+  }
+  return states;
+}
 
 }  // namespace
 

@@ -12,6 +12,7 @@
 #include "report/graph_drawing.hpp"
 #include "report/leaders.hpp"
 #include "report/markup.hpp"
+#include "report/overlap_figures.hpp"
 #include "report/phase_bars.hpp"
 #include "report/table.hpp"
 
@@ -170,6 +171,7 @@ void write_run(const Run& run, Markup& page) {
   write_curves(run, page);
   write_leaders(run, page);
   write_cost(run, page);
+  write_overlap(run, page);
   if (run.phases.size() > 1) {
     page.element("h3", {}, "Where the workers ended");
     write_workers(run, page);

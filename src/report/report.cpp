@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "base/file.hpp"
 #include "report/compare.hpp"
+#include "report/overlap_figures.hpp"
 #include "report/page.hpp"
 #include "report/table.hpp"
 
@@ -36,6 +37,12 @@ std::string comparison_text(const std::vector<Run>& runs, double target_accuracy
 
 std::string final_table(const Run& run) {
   return to_text(worker_table(run));
+}
+
+std::string overlap_text(const Run& run) {
+  return run.overlaps.empty()
+             ? ""
+             : "A step's time (docs/trace.md says what each is):\n" + to_text(overlap_table(run));
 }
 
 }  // namespace alder::report

@@ -29,4 +29,7 @@ std::string comparison_text(const std::vector<Run>& runs, double target_accuracy
 // all models, bytes exchanged. An aligned text table.
 std::string final_table(const Run& run);
 
+// Where a step's time went, by worker, with what must be known of it. Empty for a run that was not traced.
+std::string overlap_text(const Run& run);
+
 }  // namespace alder::report

@@ -1,6 +1,7 @@
 #include "report/run.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <string_view>
 
@@ -124,6 +125,61 @@ void read_mean_epoch(const Record& record, Run& run) {
                                        .bytes_exchanged = record.number("bytes_exchanged")});
 }
 
+std::map<std::string, Spread> read_spreads(const Record& record) {
+  std::map<std::string, Spread> spreads;
+  const auto& json = record.json();
+  if (!json.contains("seconds")) return spreads;
+  if (!json["seconds"].is_object())
+    record.reject("seconds", "an object of {mean, p50, p99}", json["seconds"]);
+  for (const auto& [name, entry] : json["seconds"].items()) {
+    const auto number = [&, &one = entry](const char* key) {
+      if (!one.is_object() || !one.contains(key) || !one[key].is_number())
+        record.reject("seconds", "an object of {mean, p50, p99}", one);
+      return one[key].template get<double>();
+    };
+    spreads[name] = {.mean = number("mean"), .p50 = number("p50"), .p99 = number("p99")};
+  }
+  return spreads;
+}
+
+void read_overlap(const Record& record, Run& run) {
+  Overlap one{.worker = static_cast<Rank>(record.integer("worker", 0, run.workers - 1)),
+              .steps = record.integer("steps", 0, kUnlimited),
+              .seconds = read_spreads(record),
+              .overlap_fraction = record.number("overlap_fraction"),
+              .wire_efficiency = record.number("wire_efficiency"),
+              .line_bytes_per_second = record.number("line_bytes_per_second"),
+              .stall_by_neighbour = {},
+              .stall_by_cause = record.by_name("stall_by_cause"),
+              .edges = {}};
+  const auto rank_of = [&](const std::string& key, const std::string& name) {
+    Rank rank = -1;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), rank);
+    if (error != std::errc{} || end != name.data() + name.size() || rank < 0 || rank >= run.workers)
+      record.reject(key, fmt::format("an object with ranks 0 to {} as keys", run.workers - 1), name);
+    return rank;
+  };
+  for (const auto& [name, seconds] : record.by_name("stall_by_neighbour"))
+    one.stall_by_neighbour[rank_of("stall_by_neighbour", name)] = seconds;
+  if (record.json().contains("edges")) {
+    for (const auto& [name, edge] : record.json()["edges"].items()) {
+      if (!edge.is_object() || !edge.contains("bytes") || !edge["bytes"].is_number() ||
+          !edge.contains("seconds") || !edge["seconds"].is_number()) {
+        record.reject("edges", "an object of {bytes, seconds}", edge);
+      }
+      one.edges[rank_of("edges", name)] = {edge["bytes"].template get<double>(),
+                                           edge["seconds"].template get<double>()};
+    }
+  }
+  // Of a run that was resumed, the last part.
+  const auto at = std::ranges::lower_bound(run.overlaps, one.worker, {}, &Overlap::worker);
+  if (at != run.overlaps.end() && at->worker == one.worker) {
+    *at = std::move(one);
+  } else {
+    run.overlaps.insert(at, std::move(one));
+  }
+}
+
 void read_line(const Record& record, Run& run) {
   const std::string kind = record.text("kind");
   if (run.workers == 0 && kind != "run") {
@@ -136,10 +192,12 @@ void read_line(const Record& record, Run& run) {
     read_worker_epoch(record, run);
   } else if (kind == "mean") {
     read_mean_epoch(record, run);
+  } else if (kind == "overlap") {
+    read_overlap(record, run);
   } else if (kind == "event") {
     run.events.push_back({record.integer("step", 0, kUnlimited), record.text("text")});
   } else {
-    fail("{}: kind '{}' is none of run, epoch, mean, event; the run was written by another version",
+    fail("{}: kind '{}' is none of run, epoch, mean, overlap, event; the run was written by another version",
          record.place(), kind);
   }
 }

@@ -47,6 +47,30 @@ struct MeanEpoch {
   Number images_per_second, seconds, bytes_exchanged;
 };
 
+// A duration over the traced steps, seconds.
+struct Spread {
+  double mean = 0, p50 = 0, p99 = 0;
+};
+
+// What the trace says of one worker (docs/trace.md has the definitions).
+struct Overlap {
+  struct Edge {
+    double bytes = 0, seconds = 0;  // sent, and how long at least one transfer was under way
+  };
+  Rank worker = 0;
+  int64_t steps = 0;                      // traced and whole; 0: the rest is empty
+  std::map<std::string, Spread> seconds;  // "step", "forward", "stall", ...
+  Number overlap_fraction, wire_efficiency, line_bytes_per_second;
+  std::map<Rank, double> stall_by_neighbour;     // seconds in all
+  std::map<std::string, double> stall_by_cause;  // the same by cause
+  std::map<Rank, Edge> edges;                    // by neighbour it sends to
+
+  double mean(const std::string& name) const {
+    const auto at = seconds.find(name);
+    return at == seconds.end() ? 0 : at->second.mean;
+  }
+};
+
 struct Event {
   Step step = 0;
   std::string text;
@@ -70,6 +94,7 @@ struct Run {
   std::vector<Option> options;                    // config.json, in the order of its keys
   std::vector<std::vector<WorkerEpoch>> history;  // [worker][in order of epoch]
   std::vector<MeanEpoch> means;                   // in order of epoch
+  std::vector<Overlap> overlaps;                  // by rank; empty: the run was not traced
   std::vector<Event> events;
   std::optional<Summary> summary;
   std::vector<std::string> remarks;  // what a reader of the report must know: unfinished, cut short

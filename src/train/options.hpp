@@ -84,6 +84,10 @@ struct TrainOptions {
   int64_t stop_after = 0;    // end as if interrupted after so many steps of this part of the run; 0: never
   std::string command;       // for summary.json
   double wait_seconds = 60;  // deadline of every wait for a neighbour
+  double warn_seconds = 10;  // after which a wait is told, while it goes on
+
+  bool trace = false;                              // record what happens when
+  int64_t trace_begin = 0, trace_end = INT64_MAX;  // in the steps [begin, end)
 
   // With one worker a process:
   std::size_t bucket_bytes = std::size_t{8} << 20;  // of a model, exchanged one by one

@@ -73,7 +73,7 @@ Json Trainer::bytes_record(const Worker& worker) const {
                          {"text", notice.text}});
     }
   }
-  return {{"sent", sent}, {"notices", notices}};
+  return {{"sent", sent}, {"notices", notices}, {"ports", port_counters_->changes()}};
 }
 
 void Trainer::write_epoch(const Team::Records& records, const TestResult* averaged) {
@@ -181,6 +181,8 @@ Json Trainer::summary() {
                  {"workers", options_.workers},
                  {"batch", options_.batch},
                  {"completed", state_.step == total_steps_}});
+  if (!overlap_.is_null()) result["overlap"] = overlap_;
+  if (!port_changes_.empty()) result["port_counters"] = port_changes_;
   if (place_.rendezvous != nullptr) {
     result["exchange"] = {{"description", exchange_->description()}, {"notices", exchange_notices_}};
     result["lost_workers"] = lost_workers_;
@@ -225,6 +227,8 @@ std::optional<double> Trainer::variance_inflation(const Team::Records& records) 
 void Trainer::collect_bytes(const Team::Records& records) {
   for (std::size_t rank = 0; rank < records.size(); ++rank) {
     if (!records[rank]) continue;
+    if (const Json& ports = records[rank]->at("ports"); !ports.empty())
+      port_changes_[std::to_string(rank)] = ports;
     const Json& sent = records[rank]->at("sent");
     for (std::size_t neighbour = 0; neighbour < state_.bytes_sent.size(); ++neighbour) {
       state_.bytes_sent[rank][neighbour] =

@@ -69,6 +69,11 @@ void check_options(const TrainOptions& options) {
   require(options.local_steps >= 1, "--local-steps", options.local_steps, "at least 1");
   require(options.threads >= 0, "--threads", options.threads, "0 (all) or more");
   require(options.wait_seconds > 0, "--wait", options.wait_seconds, "more than 0 seconds");
+  if (options.trace_begin < 0 || options.trace_end <= options.trace_begin) {
+    usage_error("--trace-steps {}:{}: write A:B with 0 <= A < B, for the steps from A to before B",
+                options.trace_begin, options.trace_end);
+  }
+  require(options.warn_seconds > 0, "--warn-wait", options.warn_seconds, "more than 0 seconds");
   if (options.optimizer.nesterov && options.optimizer.momentum == 0) {
     usage_error("--nesterov needs --momentum above 0");
   }

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <condition_variable>
 #include <mutex>
 #include <set>
 #include <utility>
 
+#include "base/clock.hpp"
 #include "base/error.hpp"
 #include "train/loss_mean.hpp"
 #include "train/step_gate.hpp"
@@ -26,10 +28,14 @@ enum class Notice : uint64_t {
   verdict,     // steps below this one are taken
   failure,     // the run cannot go on: why
   lost,        // this rank is
+  time_asked,  // my clock says this; what does yours?
+  time_told,   // that, and this
 };
 
 constexpr std::size_t kReports = 1024;         // losses that fit between two looks of the service thread
 constexpr milliseconds kVerdictTime{60'000};   // for a verdict: it depends on answers that come at once
+constexpr int kClockRounds = 24;               // of which the quickest is believed
+constexpr milliseconds kClockTime{2'000};      // for one of them
 constexpr milliseconds kLastWordsTime{5'000};  // for the leader to hear of a failure and to end the run
 
 SharedBytes pack_record(const Json& json) {
@@ -112,6 +118,7 @@ class StarMember final : public StarTeam {
   double smoothed_loss() const override;
   void fail(const std::string& text) override;
   std::vector<Departure> take_departures() override;
+  std::optional<trace::ClockReading> compare_clocks() override;
   void leave(const std::string& text) override { star_.farewell(text); }
   std::vector<Rank> take_lost() override;
 
@@ -150,6 +157,9 @@ class StarMember final : public StarTeam {
   LossMean losses_;
   std::vector<Rank> lost_;
   std::size_t told_departures_ = 0;
+  std::condition_variable clock_told_;
+  std::optional<trace::ClockReading> told_clock_;
+  int64_t asked_ns_ = 0;  // of the question that is not answered yet
 
   Star star_;  // last: its thread uses all of the above
 };
@@ -264,6 +274,22 @@ std::vector<Rank> StarMember::take_lost() {
   return std::exchange(lost_, {});
 }
 
+// The leader's service thread answers at once, so a round trip is two messages; the truth lies between them.
+std::optional<trace::ClockReading> StarMember::compare_clocks() {
+  if (leads()) return trace::ClockReading{.at_ns = monotonic_ns()};
+  std::optional<trace::ClockReading> best;
+  for (int round = 0; round < kClockRounds; ++round) {
+    std::unique_lock lock(mutex_);
+    told_clock_.reset();
+    asked_ns_ = monotonic_ns();
+    star_.send(0, FrameKind::notice, static_cast<uint64_t>(Notice::time_asked), pack_step(asked_ns_));
+    if (!clock_told_.wait_for(lock, kClockTime, [this] { return told_clock_.has_value(); })) break;
+    if (!best || told_clock_->error_ns < best->error_ns) best = told_clock_;
+  }
+  check_ended();
+  return best;
+}
+
 // --- the service thread
 
 void StarMember::tick() {
@@ -323,6 +349,25 @@ void StarMember::hear_notice(Rank from, Notice notice, ByteReader& in) {
     case Notice::failure: {
       const auto words = in.raw(in.left());
       star_.interrupt({reinterpret_cast<const char*>(words.data()), words.size()});
+      return;
+    }
+    case Notice::time_asked: {
+      ByteWriter out;
+      out.number(in.number<int64_t>());
+      out.number(monotonic_ns());
+      star_.send(from, FrameKind::notice, static_cast<uint64_t>(Notice::time_told),
+                 std::make_shared<const Bytes>(out.take()));
+      return;
+    }
+    case Notice::time_told: {
+      const int64_t here = monotonic_ns();
+      const auto asked = in.number<int64_t>();
+      const auto there = in.number<int64_t>();
+      const std::lock_guard lock(mutex_);
+      if (asked != asked_ns_) return;  // an answer that came too late
+      const int64_t middle = asked + (here - asked) / 2;
+      told_clock_ = {.at_ns = middle, .offset_ns = there - middle, .error_ns = (here - asked + 1) / 2};
+      clock_told_.notify_one();
       return;
     }
     case Notice::lost: {

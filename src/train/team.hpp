@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/types.hpp"
+#include "trace/file.hpp"
 #include "train/metrics.hpp"
 
 namespace alder::train {
@@ -59,6 +60,8 @@ class Team {
   [[noreturn]] virtual void fail(const std::string& text) = 0;
   // Leader: who has departed since the last call.
   virtual std::vector<Departure> take_departures() = 0;
+  // All. How far the leader's clock is ahead of this process's; nothing: it did not answer in time.
+  virtual std::optional<trace::ClockReading> compare_clocks() = 0;
   // The last call: this process is done ("") or cannot go on, and why.
   virtual void leave(const std::string& text) = 0;
 };

@@ -1,12 +1,17 @@
 #include "train/trainer.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <fstream>
 #include <system_error>
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/file.hpp"
+#include "trace/span.hpp"
 #include "train/job.hpp"
 #include "train/model_file.hpp"
 #include "train/setup.hpp"
@@ -28,6 +33,11 @@ void make_folder(const std::filesystem::path& folder) {
 // The release's model of one epoch: whole batches only, the same number on every worker.
 Step whole_batches(const data::Dataset& dataset, const TrainOptions& options) {
   return dataset.train.count() / (static_cast<int64_t>(options.workers) * options.batch);
+}
+
+std::string host_name() {
+  std::array<char, 256> name{};
+  return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "this host";
 }
 
 // What two processes compare in a number.
@@ -156,6 +166,9 @@ void Trainer::connect() {
     exchange_->attach(worker->rank(), worker->published_memory());
     worker->connect(exchange_->endpoint(worker->rank()), parts.buckets);
   }
+  buckets_ = parts.buckets;
+  port_counters_ = std::make_unique<PortCounters>(exchange_->wire().ports);
+  start_watch();
   if (place_.wired_up) place_.wired_up();
 }
 
@@ -208,6 +221,7 @@ std::vector<Fact> Trainer::facts() const {
   add("--recalibration-pictures", options_.recalibration_pictures);
   add("--checkpoint-every", options_.checkpoint_every);
   add("--keep", options_.keep_checkpoints);
+  add("--trace", options_.trace ? fmt::format("{}:{}", options_.trace_begin, options_.trace_end) : "no");
   return facts;
 }
 
@@ -270,6 +284,7 @@ void Trainer::report_remarks() {
 Json Trainer::train() {
   started_ns_ = monotonic_ns();
   introduce();
+  start_trace();
   const Step end =
       options_.stop_after > 0 ? std::min(total_steps_, first_step_ + options_.stop_after) : total_steps_;
   while (state_.step < end && team_->may_start(state_.step)) {
@@ -279,6 +294,7 @@ Json Trainer::train() {
     report_progress();
     if (state_.step % steps_per_epoch_ == 0 || state_.step == total_steps_) finish_epoch();
   }
+  finish_trace();
   if (state_.step < total_steps_) {
     save();
     say(fmt::format("interrupted after step {} of {}; continue with the same command and --resume",
@@ -290,7 +306,54 @@ Json Trainer::train() {
   return result;
 }
 
+void Trainer::start_watch() {
+  watch_ =
+      std::make_unique<WaitWatch>(WaitWatch::Settings{.warn_seconds = options_.warn_seconds,
+                                                      .edges = [this] { return exchange_->edge_states(); },
+                                                      .tell = [this](const std::string& text) { tell(text); },
+                                                      .requested = place_.state_wanted});
+  for (const auto& worker : workers_) worker->tell_waits(watch_->add(worker->rank()));
+  watch_->start();
+}
+
+// What is told of waits goes to standard error, and to a file of this process: the log is the leader's, and
+// of another thread.
+void Trainer::tell(const std::string& text) {
+  const std::lock_guard lock(tell_mutex_);
+  // Not through progress_, which is the trainer's thread's.
+  fmt::print(stderr, "alder: {}\n", text);
+  const auto path = options_.out / fmt::format("waits-{:05}.log", workers_.front()->rank());
+  std::ofstream(path, std::ios::app) << fmt::format("step {}: {}\n",
+                                                    step_told_.load(std::memory_order_relaxed), text);
+}
+
+void Trainer::start_trace() {
+  if (!options_.trace) return;
+  const bool several = place_.rendezvous != nullptr;
+  trace_ = std::make_unique<RunTrace>(
+      options_, *team_,
+      RunTrace::Facts{.host = several ? place_.rendezvous->host(place_.rendezvous->rank()) : host_name(),
+                      .exchange = options_.exchange,
+                      .wire = exchange_->wire(),
+                      .buckets = buckets_,
+                      .exchanges_per_step = recipe_->exchanges_per_step(),
+                      .first_step = first_step_});
+}
+
+void Trainer::finish_trace() {
+  if (!trace_) return;
+  const std::optional<trace::Figures> figures = trace_->finish();
+  trace_.reset();
+  if (!figures) return;
+  for (const std::string& remark : figures->remarks) say("trace: " + remark);
+  for (const trace::WorkerFigures& worker : figures->workers) log_->write(overlap_line(worker));
+  overlap_ = overlap_summary(*figures);
+}
+
 void Trainer::run_step() {
+  if (trace_) trace_->begin_step(state_.step);
+  step_told_.store(state_.step, std::memory_order_relaxed);
+  const trace::Stretch stretch;
   const int64_t begin = monotonic_ns();
   const double rate = learning_rate_at(options_.learning_rate, state_.step, total_steps_,
                                        static_cast<double>(steps_per_epoch_));
@@ -305,6 +368,7 @@ void Trainer::run_step() {
   if (recipe_->exchanges_per_step() == 1) {
     for (std::size_t i = 0; i < workers_.size(); ++i) rows_[i].add(workers_[i]->row().combine);
   }
+  note(stretch, trace::Kind::step);
   const double seconds = seconds_between(begin, monotonic_ns());
   state_.training_seconds += seconds;
   step_seconds_ = step_seconds_ > 0 ? 0.95 * step_seconds_ + 0.05 * seconds : seconds;
@@ -352,6 +416,7 @@ void Trainer::report_departures() {
 }
 
 void Trainer::finish_epoch() {
+  const trace::Stretch stretch;
   const bool last = state_.step == total_steps_;
   const auto epoch = state_.step / steps_per_epoch_;
   const bool tests = last || (options_.evaluate_every > 0 && epoch % options_.evaluate_every == 0);
@@ -367,6 +432,7 @@ void Trainer::finish_epoch() {
   std::vector<Json> mine;
   for (std::size_t i = 0; i < workers_.size(); ++i) mine.push_back(epoch_record(i));
   const Team::Records records = team_->gather(std::move(mine));
+  note(stretch, trace::Kind::evaluation);
   for (const auto& worker : workers_) worker->counters() = {};
   if (team_->leads()) write_epoch(records, tests ? &averaged_test_ : nullptr);
   if (last || (options_.checkpoint_every > 0 && epoch % options_.checkpoint_every == 0)) save();
@@ -376,12 +442,20 @@ void Trainer::finish_epoch() {
   }
 }
 
+void Trainer::note(const trace::Stretch& stretch, trace::Kind kind) const {
+  for (const auto& worker : workers_) {
+    stretch.add(kind, {worker->rank(), -1, static_cast<uint64_t>(state_.step)});
+  }
+}
+
 void Trainer::save() {
+  const trace::Stretch stretch;
   std::vector<Json> mine;
   for (const auto& worker : workers_) mine.push_back(bytes_record(*worker));
   collect_bytes(team_->gather(std::move(mine)));
   state_.seconds = elapsed();
   save_checkpoint(*team_, options_.out, state_, workers_, options_.keep_checkpoints);
+  note(stretch, trace::Kind::checkpoint);
 }
 
 }  // namespace alder::train

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,14 +14,18 @@
 #include "exchange/exchange.hpp"
 #include "launch/agreement.hpp"
 #include "launch/rendezvous.hpp"
+#include "trace/span.hpp"
 #include "train/checkpoint.hpp"
 #include "train/evaluation.hpp"
 #include "train/metrics.hpp"
 #include "train/options.hpp"
+#include "train/port_counters.hpp"
 #include "train/progress.hpp"
 #include "train/row_log.hpp"
+#include "train/run_trace.hpp"
 #include "train/setup.hpp"
 #include "train/team.hpp"
+#include "train/wait_watch.hpp"
 #include "train/worker.hpp"
 
 namespace alder::train {
@@ -33,6 +38,8 @@ struct JobPlace {
   ExchangeMaker make_exchange;
   // Called when all that goes through the rendezvous has gone through it.
   std::function<void()> wired_up;
+  // Set by a signal handler when somebody wants to know what every worker waits for; taken back here.
+  std::atomic<bool>* state_wanted = nullptr;
 };
 
 class Trainer {
@@ -64,6 +71,11 @@ class Trainer {
   void record_end(const std::string& text);
 
   Json train();
+  void start_watch();
+  void tell(const std::string& text);
+  void start_trace();
+  void finish_trace();
+  void note(const trace::Stretch& stretch, trace::Kind kind) const;
   void run_step();
   void check_losses();
   void report_progress();
@@ -99,8 +111,11 @@ class Trainer {
   std::unique_ptr<WorkerPool> pool_;
   std::vector<std::unique_ptr<Worker>> workers_;  // of this process, as Team::local
   std::unique_ptr<Exchange> exchange_;            // reads the workers' memory, so it goes before them
+  Buckets buckets_;
   std::unique_ptr<Evaluator> evaluator_;
   std::unique_ptr<MetricsLog> log_;  // leader
+  std::unique_ptr<RunTrace> trace_;  // null: none is wanted
+  Json overlap_;                     // leader: the trace's figures, for the summary
 
   RunState state_;  // at the leader of the whole run; elsewhere of this process's part
   Step first_step_ = 0;
@@ -117,6 +132,11 @@ class Trainer {
   bool tests_each_ = false;                // worker_tests_ are of this epoch
   Json lost_workers_ = Json::array();      // for the summary
   Json exchange_notices_ = Json::array();  // for the summary
+  std::unique_ptr<PortCounters> port_counters_;
+  Json port_changes_ = Json::object();  // leader: by worker
+  std::atomic<Step> step_told_{0};
+  std::mutex tell_mutex_;             // of what is told about waits, by any thread
+  std::unique_ptr<WaitWatch> watch_;  // its thread uses much of the above, so it goes first
 };
 
 }  // namespace alder::train

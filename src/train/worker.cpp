@@ -6,6 +6,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "trace/span.hpp"
 
 namespace alder::train {
 namespace {
@@ -64,6 +65,7 @@ std::vector<Region> Worker::published_memory() {
 }
 
 void Worker::run_phase(int phase, const StepContext& context) {
+  trace::context() = {.worker = rank_, .generation = static_cast<uint64_t>(context.step)};
   const bool publishes_x = recipe_->order() == gossip::Order::combine_while_adapt || phases() == 3;
   if (phase == 0) {
     x_generation_ = generation_of(context.step, 0);
@@ -128,6 +130,7 @@ void Worker::compute(const StepContext& context) {
   std::span<const int64_t> samples;
   {
     const Stopwatch watch(counters_.seconds_data);
+    const trace::Span span(trace::Kind::data, trace::context());
     samples = sampler_.batch(own_epoch, context.step % sampler_.batches_per_epoch());
     if (pictures_ == nullptr) {
       data::make_batch(*dataset_, dataset_->train, samples,
@@ -158,7 +161,11 @@ void Worker::open_and_publish(Generation generation, const StepContext& context,
     engine_->finish();  // neighbours may read the source from here on
   }
   endpoint_->open(generation, live_);
+  for (const Rank from : live_.receive_from) {
+    trace::instant(trace::Kind::expects, {rank_, from, generation.value()});
+  }
   for (uint32_t bucket = 0; bucket < buckets_.size(); ++bucket) {
+    const trace::Span span(trace::Kind::publish, {rank_, -1, generation.value(), bucket});
     endpoint_->publish(generation, Bucket(bucket), source.first(buckets_[bucket]));
     source = source.subspan(buckets_[bucket]);
   }
@@ -171,6 +178,7 @@ void Worker::announce(Generation generation, const StepContext& context) {
                                    .loss = announced_loss_,
                                    .degree = static_cast<uint32_t>(degree_),
                                    .graph_hash = recipe_->schedule().hash()});
+  trace::instant(trace::Kind::header_post, {rank_, -1, generation.value()});
 }
 
 // The standings of the neighbours whose header and model both arrived. A neighbour that is late or
@@ -178,9 +186,9 @@ void Worker::announce(Generation generation, const StepContext& context) {
 std::vector<gossip::Standing> Worker::listen(Generation generation) {
   const Stopwatch watch(counters_.seconds_wait);
   const Deadline until = deadline();
-  std::vector<Arrival> arrivals = endpoint_->await_headers(generation, until);
+  std::vector<Arrival> arrivals = await_headers(generation, until);
   for (uint32_t bucket = 0; bucket < buckets_.size(); ++bucket) {
-    const std::vector<Arrival> parts = endpoint_->await_bucket(generation, Bucket(bucket), until);
+    const std::vector<Arrival> parts = await_bucket(generation, Bucket(bucket), until);
     for (std::size_t k = 0; k < parts.size(); ++k) {
       if (parts[k] != Arrival::arrived) arrivals[k] = parts[k];
     }
@@ -192,6 +200,34 @@ std::vector<gossip::Standing> Worker::listen(Generation generation) {
     heard.push_back({live_.receive_from[k], header.loss, static_cast<int>(header.degree)});
   }
   return heard;
+}
+
+std::vector<Arrival> Worker::await_headers(Generation generation, Deadline until) {
+  const trace::Span span(trace::Kind::wait_header, {rank_, -1, generation.value()});
+  const Waiting waiting(wait_slot_, "the header", generation, std::nullopt, live_.receive_from);
+  return told(endpoint_->await_headers(generation, until));
+}
+
+std::vector<Arrival> Worker::await_bucket(Generation generation, Bucket bucket, Deadline until) {
+  const trace::Span span(trace::Kind::wait_bucket, {rank_, -1, generation.value(), bucket.value()});
+  const Waiting waiting(wait_slot_, "bucket", generation, bucket, live_.receive_from);
+  return told(endpoint_->await_bucket(generation, bucket, until));
+}
+
+// Says so when somebody did not come in time. A neighbour that has failed is in the exchange's notices.
+std::vector<Arrival> Worker::told(std::vector<Arrival> arrivals) {
+  if (wait_slot_ != nullptr && std::ranges::find(arrivals, Arrival::late) != arrivals.end())
+    wait_slot_->overdue("it goes on without those that are late, whose weight returns to itself");
+  return arrivals;
+}
+
+std::vector<Arrival> Worker::await_released(const Published& published) {
+  const trace::Span span(trace::Kind::wait_release, {rank_, -1, published.generation.value()});
+  const Waiting waiting(wait_slot_, "the release", published.generation, std::nullopt, published.readers);
+  std::vector<Arrival> arrivals = endpoint_->await_released(published.generation, deadline());
+  if (wait_slot_ != nullptr && std::ranges::find(arrivals, Arrival::late) != arrivals.end())
+    wait_slot_->overdue("its memory is still being read, so it cannot go on");
+  return arrivals;
 }
 
 // All buckets of a neighbour as the one array that they are.
@@ -217,6 +253,7 @@ void Worker::combine(std::span<const gossip::RowEntry> row, int target, bool ada
     terms.push_back({entry.weight, source});
   }
   const Stopwatch watch(counters_.seconds_combine);
+  const trace::Span span(trace::Kind::mixing, {rank_, -1, half_generation_.value()});
   OptimizerSettings optimizer = options_->optimizer;
   optimizer.learning_rate = context.learning_rate;
   engine_->combine({.terms = terms,
@@ -242,7 +279,7 @@ void Worker::settle_below(Generation generation) {
   const int64_t begin = monotonic_ns();
   while (!unsettled_.empty() && unsettled_.front().generation < generation) {
     const Published& published = unsettled_.front();
-    const std::vector<Arrival> arrivals = endpoint_->await_released(published.generation, deadline());
+    const std::vector<Arrival> arrivals = await_released(published);
     if (std::ranges::count(arrivals, Arrival::late) > 0) {
       fail("{}", describe_wait({.waiter = rank_,
                                 .what = "the release",

@@ -14,6 +14,7 @@
 #include "gossip/recipe.hpp"
 #include "train/counters.hpp"
 #include "train/options.hpp"
+#include "train/wait_watch.hpp"
 
 namespace alder::train {
 
@@ -40,6 +41,8 @@ class Worker {
          std::shared_ptr<const ResidentPictures> pictures = nullptr);
   // Before the first step; `buckets` as the exchange has them.
   void connect(Endpoint& endpoint, Buckets buckets);
+  // Where it writes down what it waits for; outlives it. None is needed.
+  void tell_waits(WaitSlot& slot) { wait_slot_ = &slot; }
 
   Rank rank() const { return rank_; }
   Engine& engine() { return *engine_; }
@@ -67,11 +70,19 @@ class Worker {
   const std::vector<int64_t>& shard() const { return shard_; }
 
  private:
+  struct Published {
+    Generation generation;
+    std::vector<Rank> readers;
+  };
   void compute(const StepContext& context);
   void open_and_publish(Generation generation, const StepContext& context, std::span<const float> source);
   void announce(Generation generation, const StepContext& context);
   void release(Generation generation);
   std::vector<gossip::Standing> listen(Generation generation);
+  std::vector<Arrival> await_headers(Generation generation, Deadline until);
+  std::vector<Arrival> await_bucket(Generation generation, Bucket bucket, Deadline until);
+  std::vector<Arrival> await_released(const Published& published);
+  std::vector<Arrival> told(std::vector<Arrival> arrivals);
   std::span<const float> whole_slot(Rank neighbour, Generation generation) const;
   void choose_row(const StepContext& context);
   void combine(std::span<const gossip::RowEntry> row, int target, bool adapt, const StepContext& context);
@@ -89,6 +100,7 @@ class Worker {
   std::shared_ptr<const ResidentPictures> pictures_;  // null: batches are made here
   std::unique_ptr<Engine> engine_;
   Endpoint* endpoint_ = nullptr;
+  WaitSlot* wait_slot_ = nullptr;
   Buckets buckets_;
   gossip::RankingLoss ranking_;
 
@@ -104,11 +116,7 @@ class Worker {
   std::vector<gossip::Standing> heard_;
   gossip::StepRow row_;
   Generation x_generation_{}, half_generation_{};  // of this step
-  struct Published {
-    Generation generation;
-    std::vector<Rank> readers;
-  };
-  std::vector<Published> unsettled_;  // not yet known to be read by all
+  std::vector<Published> unsettled_;               // not yet known to be read by all
   EpochCounters counters_;
 };
 

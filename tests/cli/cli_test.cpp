@@ -55,7 +55,7 @@ int lines(const std::string& text) {
 
 TEST_F(Command, HelpOfEverySubcommandShowsDefaults) {
   EXPECT_EQ(alder("--help").code, 0);
-  for (const char* name : {"train", "eval", "plan", "step", "report", "doctor"}) {
+  for (const char* name : {"train", "eval", "plan", "step", "report", "doctor", "trace", "bench"}) {
     const Outcome outcome = alder(std::string(name) + " --help");
     EXPECT_EQ(outcome.code, 0) << name;
     EXPECT_NE(outcome.out.find("--config"), std::string::npos) << name;
@@ -250,6 +250,71 @@ TEST_F(Command, ASweepWritesOneRowForEveryCombination) {
   const Outcome failed = alder("plan --sweep workers=8,9 --csv " + (folder_ / "none.csv").string());
   EXPECT_EQ(failed.code, 2);
   EXPECT_FALSE(fs::exists(folder_ / "none.csv")) << "nothing is written before all combinations are known";
+}
+
+TEST_F(Command, ATracedRunIsMergedReportedAndComparedWithARunWithoutExchange) {
+  const Outcome trained = alder(small_run("run") + "--trace");
+  ASSERT_EQ(trained.code, 0) << trained.err;
+  EXPECT_NE(trained.out.find("step p50 ms"), std::string::npos) << trained.out;
+  const Outcome merged = alder("trace merge " + (folder_ / "run").string());
+  ASSERT_EQ(merged.code, 0) << merged.err;
+  EXPECT_EQ(merged.err, "");
+  const auto events =
+      nlohmann::json::parse(alder::read_text(folder_ / "run" / "trace.json")).at("traceEvents");
+  EXPECT_GT(events.size(), 100U);
+  ASSERT_EQ(alder("report " + (folder_ / "run").string()).code, 0);
+  EXPECT_NE(alder::read_text(folder_ / "run" / "report.html").find("Where a step"), std::string::npos);
+
+  ASSERT_EQ(alder(small_run("none") + "--exchange none --trace").code, 0);
+  const Outcome compared = alder("bench overlap --with " + (folder_ / "run").string() + " --without " +
+                                 (folder_ / "none").string());
+  ASSERT_EQ(compared.code, 0) << compared.err;
+  EXPECT_NE(compared.out.find("compute slowdown"), std::string::npos);
+}
+
+TEST_F(Command, BenchOverlapTrainsWithAndWithoutTheExchangeInTurn) {
+  const std::string run = small_run("bench");
+  const Outcome outcome = alder("bench overlap --rounds 2 --steps 4 " + run.substr(run.find("--model")));
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_NE(outcome.out.find("hiding efficiency"), std::string::npos) << outcome.out;
+  for (const char* name : {"local-1", "local-2", "none-1", "none-2"})
+    EXPECT_TRUE(fs::exists(folder_ / "bench" / name / "summary.json")) << name;
+}
+
+TEST_F(Command, AFolderWithoutATraceIsRefusedInOneLine) {
+  ASSERT_EQ(alder(small_run("run")).code, 0);
+  const Outcome outcome = alder("trace merge " + (folder_ / "run").string());
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_EQ(lines(outcome.err), 1) << outcome.err;
+  EXPECT_NE(outcome.err.find("no trace in this folder"), std::string::npos) << outcome.err;
+}
+
+TEST_F(Command, AQuestionBySignalIsAnsweredAndTheRunGoesOn) {
+  const fs::path out = folder_ / "run";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    std::freopen("/dev/null", "w", stdout);
+    std::freopen((folder_ / "err").c_str(), "w", stderr);
+    ::execl(ALDER_BINARY, "alder", "train", "--model", "tiny", "--data", "shapes", "--limit-train", "160",
+            "--limit-test", "40", "--workers", "4", "--graph", "ring", "--batch", "8", "--epochs", "1000000",
+            "--threads", "1", "--progress", "none", "--out", out.c_str(), nullptr);
+    ::_exit(127);
+  }
+  const auto until = [](const auto& done) {  // a deadline keeps a broken build from hanging here
+    for (int i = 0; i < 3000 && !done(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    return done();
+  };
+  EXPECT_TRUE(until([&] { return fs::exists(out / "latest"); }));
+  ::kill(child, SIGUSR1);
+  const fs::path answer = out / "waits-00000.log";
+  EXPECT_TRUE(until([&] { return fs::exists(answer) && fs::file_size(answer) > 0; }));
+  ::kill(child, SIGINT);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << alder::read_text(folder_ / "err");
+  const std::string text = alder::read_text(answer);
+  EXPECT_NE(text.find("state on request"), std::string::npos) << text;
+  EXPECT_NE(text.find("worker 0 of worker 1: its last generation for it is"), std::string::npos) << text;
 }
 
 TEST_F(Command, AnInterruptSavesACheckpointAndEndsCleanly) {

@@ -121,7 +121,7 @@ TEST_F(RunFolder, DamageIsNamedWithFileLineAndValue) {
       {R"({"kind":"epoch","epoch":1,"step":1,"worker":0,"bytes_sent":{"1":-4}})",
        "'bytes_sent' must be an object of counts, found -4"},
       {R"({"kind":"mean","epoch":1,"step":1,"seconds":[]})", "'seconds' must be a number or null, found []"},
-      {R"({"kind":"surprise"})", "kind 'surprise' is none of run, epoch, mean, event"},
+      {R"({"kind":"surprise"})", "kind 'surprise' is none of run, epoch, mean, overlap, event"},
       {R"({"kind":"run","schema":2,"workers":2})", "schema 2 is not known"},
       {R"({"kind":"run","schema":1,"workers":3})", "resumed with 3 workers after 2"},
       {R"({"kind":"run","schema":1,"workers":2,"phases":[{"edges":[[0,2]]}]})",

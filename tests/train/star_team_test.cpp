@@ -63,6 +63,20 @@ TEST(StarTeam, GathersRecordsAtTheLeaderToTheLastBit) {
   EXPECT_THAT(errors, Each(""));
 }
 
+// All ranks are threads of one process here, so the truth is known: no clock is ahead.
+TEST(StarTeam, ComparesClocksWithinTheErrorItTells) {
+  const auto errors = teams(3, [&](StarTeam& team, Rank rank, auto&) {
+    const auto reading = team.compare_clocks();
+    ASSERT_TRUE(reading.has_value());
+    EXPECT_LE(std::abs(reading->offset_ns), reading->error_ns);
+    EXPECT_EQ(reading->error_ns == 0, rank == 0) << "a round trip takes time";
+    EXPECT_LT(reading->error_ns, 2'000'000'000);
+    EXPECT_GT(reading->at_ns, 0);
+    team.gather({Json(rank)});  // the leader stays to answer
+  });
+  EXPECT_THAT(errors, Each(""));
+}
+
 TEST(StarTeam, BroadcastsTheLeadersValueAndSharesItsArray) {
   const auto errors = teams(3, [&](StarTeam& team, Rank rank, auto&) {
     EXPECT_EQ(team.broadcast(rank == 0 ? Json("leader") : Json("other")), "leader");

@@ -11,11 +11,17 @@
 namespace {
 
 std::atomic<bool> stop{false};
+std::atomic<bool> state_wanted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "a signal handler sets them");
 
 // A second signal ends the process at once, by the default action.
 void on_signal(int number) {
   stop.store(true, std::memory_order_relaxed);
   std::signal(number, SIG_DFL);
+}
+
+void on_question(int) {
+  state_wanted.store(true, std::memory_order_relaxed);
 }
 
 std::string quoted(const std::string& word) {
@@ -28,7 +34,7 @@ std::string quoted(const std::string& word) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  alder::tools::Context context{.command_line = {}, .stop = &stop};
+  alder::tools::Context context{.command_line = {}, .stop = &stop, .state_wanted = &state_wanted};
   for (int i = 0; i < argc; ++i) context.command_line += (i > 0 ? " " : "") + quoted(argv[i]);
 
   CLI::App app{"Alder: train deep networks without a centre", "alder"};
@@ -37,14 +43,18 @@ int main(int argc, char** argv) {
   app.option_defaults()->always_capture_default();
   app.get_formatter()->column_width(34);
   alder::tools::add_train(app, context);
+  alder::tools::add_bench(app, context);
   alder::tools::add_eval(app);
   alder::tools::add_plan(app);
   alder::tools::add_step(app);
   alder::tools::add_report(app);
+  alder::tools::add_trace(app);
   alder::tools::add_doctor(app);
 
-  // SIGUSR1 is what batch systems send before the time is over, and what mpirun passes on to all processes.
-  for (const int number : {SIGINT, SIGTERM, SIGUSR1}) std::signal(number, on_signal);
+  // mpirun passes SIGUSR1 and SIGUSR2 on to all processes: the one asks what everybody waits for, the other
+  // is what a batch system can be told to send before the time is over.
+  for (const int number : {SIGINT, SIGTERM, SIGUSR2}) std::signal(number, on_signal);
+  std::signal(SIGUSR1, on_question);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

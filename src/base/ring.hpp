@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-namespace alder::rdma {
+namespace alder {
 
 // Holds at least `capacity` values. push() by one thread, pop() by another. What was written before a push is
 // visible after the pop of its value.
@@ -52,4 +52,4 @@ class Ring {
   std::size_t end_seen_ = 0;                       // the popper's
 };
 
-}  // namespace alder::rdma
+}  // namespace alder
