@@ -394,6 +394,10 @@ std::string DeviceEngine::description() const {
       static_cast<double>(need.rest) / kMiB);
 }
 
+int count_gpus() {
+  return count_devices().devices;
+}
+
 std::string why_unusable(int device) {
   const DeviceCount count = count_devices();
   if (count.devices == 0) return "there is no GPU: " + count.why_none;

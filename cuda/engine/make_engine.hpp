@@ -35,6 +35,7 @@ std::shared_ptr<const ResidentPictures> make_resident_pictures(const data::Datas
                                                                uint64_t seed,
                                                                const DeviceOptions& options = {});
 std::string why_unusable(int device);
+int count_gpus();
 }  // namespace emulated
 
 namespace cuda {
@@ -46,6 +47,7 @@ std::shared_ptr<const ResidentPictures> make_resident_pictures(const data::Datas
                                                                uint64_t seed,
                                                                const DeviceOptions& options = {});
 std::string why_unusable(int device);
+int count_gpus();
 }  // namespace cuda
 
 }  // namespace alder

@@ -38,6 +38,7 @@ struct RunExchangePlan {
   std::vector<std::size_t> buckets;
   uint64_t graph_hash = 0, configuration_hash = 0;
   Generation first_generation{};
+  int cuda_device = -1;  // whose memory models and slots lie in; -1: host memory
 };
 
 // All ranks together, as make_verbs_exchange. Without a neighbour that has to be reached by verbs no device

@@ -50,6 +50,14 @@ std::optional<Launcher> find_launcher(const Environment& environment) {
   return std::nullopt;
 }
 
+std::optional<int> local_rank(const Environment& environment) {
+  // Open MPI and PRRTE, Slurm, MPICH and Intel MPI, torchrun and others.
+  for (const char* name : {"OMPI_COMM_WORLD_LOCAL_RANK", "SLURM_LOCALID", "MPI_LOCALRANKID", "LOCAL_RANK"}) {
+    if (const auto rank = number(environment(name)); rank && *rank >= 0) return rank;
+  }
+  return {};
+}
+
 std::string explain_missing_launcher(const Environment& environment, std::string_view option) {
   const auto launcher = find_launcher(environment);
   std::string found = "found neither";

@@ -16,10 +16,6 @@
 namespace alder::report {
 namespace {
 
-std::string milliseconds(double seconds) {
-  return plain(seconds * 1000) + " ms";
-}
-
 // What is neither work nor waiting: the loop around it, and where workers share threads the others' turns.
 double rest_of(const Overlap& one) {
   return std::max(0.0, one.mean("step") - one.mean("compute") - one.mean("stall"));

@@ -48,6 +48,7 @@ struct ExchangeParts {
   uint64_t graph_hash = 0, configuration_hash = 0;
   Generation first_generation{};     // of the first step that will be taken
   Rendezvous* rendezvous = nullptr;  // null: all workers live here
+  int cuda_device = -1;              // whose memory the models lie in; -1: host memory
 };
 using ExchangeMaker = std::function<std::unique_ptr<Exchange>(const ExchangeParts&)>;
 // `local` and `none`.

@@ -159,7 +159,8 @@ void Trainer::connect() {
                       .configuration_hash = hash_of(facts()),
                       .first_generation = Generation(static_cast<uint64_t>(first_step_) *
                                                      static_cast<uint64_t>(recipe_->exchanges_per_step())),
-                      .rendezvous = watched_.get()};
+                      .rendezvous = watched_.get(),
+                      .cuda_device = workers_.front()->engine().cuda_device()};
   if (watched_) parts.neighbours = neighbours_of(*schedule_, watched_->rank());
   exchange_ = place_.make_exchange ? place_.make_exchange(parts) : make_exchange(options_, parts);
   for (const auto& worker : workers_) {

@@ -73,6 +73,14 @@ INSTANTIATE_TEST_SUITE_P(
              true, 0}),
     [](const auto& instance) { return std::string(instance.param.name); });
 
+TEST(Launcher, TellsTheProcessOfItsNode) {
+  EXPECT_EQ(local_rank(of({{"OMPI_COMM_WORLD_LOCAL_RANK", "3"}})), 3);
+  EXPECT_EQ(local_rank(of({{"SLURM_LOCALID", "0"}})), 0);
+  EXPECT_EQ(local_rank(of({{"SLURM_LOCALID", "many"}, {"LOCAL_RANK", "2"}})), 2);
+  EXPECT_EQ(local_rank(of({{"LOCAL_RANK", "-1"}})), std::nullopt);
+  EXPECT_EQ(local_rank(of({})), std::nullopt);
+}
+
 TEST(Launcher, ItsAbsenceIsExplainedWithTheCommandsToType) {
   const Table shell;
   EXPECT_THAT(explain_missing_launcher(of(shell), "--exchange verbs"),

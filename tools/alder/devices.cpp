@@ -5,15 +5,27 @@
 
 #include "base/error.hpp"
 #include "cuda/engine/make_engine.hpp"
+#include "launch/launcher.hpp"
 
 namespace alder::tools {
 namespace {
 
 constexpr std::string_view kCuda = "cuda", kEmulated = "emulated";
 
-// N of "cuda:N"; 0 for "cuda".
+int gpus() {
+#ifdef ALDER_HAVE_CUDA
+  return cuda::count_gpus();
+#else
+  return 0;
+#endif
+}
+
+// N of "cuda:N". "cuda": the GPUs of a node go round among its processes.
 int ordinal(std::string_view device) {
-  if (device == kCuda) return 0;
+  if (device == kCuda) {
+    const int devices = gpus();
+    return devices == 0 ? 0 : local_rank(process_environment()).value_or(0) % devices;
+  }
   const std::string_view digits = device.substr(kCuda.size() + 1);
   int value = -1;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);

@@ -100,7 +100,8 @@ std::unique_ptr<Exchange> VerbsOptions::make(const train::ExchangeParts& parts) 
                              .buckets = parts.buckets,
                              .graph_hash = parts.graph_hash,
                              .configuration_hash = parts.configuration_hash,
-                             .first_generation = parts.first_generation};
+                             .first_generation = parts.first_generation,
+                             .cuda_device = parts.cuda_device};
   for (const train::Neighbour& neighbour : parts.neighbours) {
     plan.edges.push_back(
         {.neighbour = neighbour.rank, .sends = neighbour.hears_us, .receives = neighbour.is_heard});

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "rdma/memory/prepared_slots.hpp"
 #include "tests/base/fake_tree.hpp"
 #include "tests/rdma/fake_verbs.hpp"
 #include "tests/rdma/memory/fake_gpu.hpp"
@@ -98,6 +99,29 @@ TEST_F(RegistrarTest, OneExportServesAllCardsAndNothingIsAskedOfCudaTwice) {
   const MemoryRegion renewed = under_test.add(pds_[0], region, kSlots);
   EXPECT_THAT(log_, ElementsAre("reg_dmabuf_mr mlx5_0")) << "a fresh key needs no CUDA call";
   EXPECT_EQ(under_test.notes().size(), 2U) << "one for each card";
+}
+
+TEST_F(RegistrarTest, PreparedSlotsTellTheirFlushBeforeAnythingIsAddedAndAreHandedOutOnce) {
+  auto& inner = registrar({.slots_device = 0});
+  PreparedSlots slots(inner, kBytes);
+  EXPECT_EQ(slots.flush().policy, FlushPolicy::none) << "this GPU sees writes in order";
+  EXPECT_THAT(log_, ElementsAre(testing::StartsWith("allocate"), "allocation_of", "sync_memops", testing::_,
+                                testing::_))
+      << "and no card has been asked";
+  const auto region = slots.allocate_slots(kBytes);
+  EXPECT_EQ(region->kind, MemoryKind::cuda);
+  const MemoryRegion made = slots.add(pds_[0], *region, kSlots);
+  EXPECT_EQ(inner.notes().at(0).method, Method::dma_buf);
+  EXPECT_THAT(complaint([&] { slots.allocate_slots(kBytes); }),
+              testing::HasSubstr("slots of 0 bytes were prepared"));
+}
+
+TEST_F(RegistrarTest, PreparedSlotsOfAGpuWithoutOrderAreFlushed) {
+  gpu_.facts.writes_ordering = WritesOrdering::none;
+  EXPECT_EQ(PreparedSlots(registrar({.slots_device = 0}), kBytes).flush().policy, FlushPolicy::cuda);
+  gpu_.facts.host_flush = false;
+  EXPECT_EQ(PreparedSlots(registrar({.slots_device = 0}), kBytes).flush().policy, FlushPolicy::rdma_read);
+  EXPECT_EQ(PreparedSlots(registrar(), 0).flush().policy, FlushPolicy::none);
 }
 
 TEST_F(RegistrarTest, TheDescriptorIsClosedWithTheRegistrar) {
