@@ -107,7 +107,9 @@ void DeviceEngine::make_room(const BatchPlan& plan) {
   if (bytes <= arena_.bytes() && counters <= counters_.size()) return;
   stream_.synchronize();
   for (auto& [batch, size] : sizes_) {
-    for (Graph& graph : size->graphs) graph = Graph();  // has the old addresses
+    for (auto& of_origin : size->graphs) {
+      for (Graph& graph : of_origin) graph = Graph();  // has the old addresses
+    }
   }
   if (bytes > arena_.bytes()) {
     arena_ = DeviceMemory();
@@ -140,25 +142,16 @@ Head DeviceEngine::head() const {
           .smoothing = settings_.label_smoothing};
 }
 
-// Checks a batch, stages it, and sees to it that the bf16 parameters are those of the buffer.
-DeviceEngine::Size& DeviceEngine::begin(int buffer, const Batch& batch) {
+// Checks a batch's size, and sees to it that the bf16 parameters are those of the buffer.
+DeviceEngine::Size& DeviceEngine::begin(int buffer, std::size_t pictures) {
   set_device(options_.device);
-  const auto pictures = static_cast<int64_t>(batch.labels.size());
-  const int64_t values = int64_t{network_.channels} * network_.height * network_.width;
-  if (pictures < 1 || pictures > settings_.max_batch) {
+  if (pictures < 1 || pictures > static_cast<std::size_t>(settings_.max_batch)) {
     fail("batch of {} pictures given to an engine made for 1 to {}", pictures, settings_.max_batch);
-  }
-  if (static_cast<int64_t>(batch.images.size()) != pictures * values) {
-    fail("batch of {} labels holds {} values of pictures instead of {}", pictures, batch.images.size(),
-         pictures * values);
   }
   if (buffer < 0 || buffer >= kModelBuffers)
     fail("model buffer {} does not exist; there are {}", buffer, kModelBuffers);
   batch_ = static_cast<int>(pictures);
   Size& size = size_for(batch_);
-  // The batch before has been taken: its result is known, or it was waited for.
-  std::memcpy(staged_images_.host(), batch.images.data(), batch.images.size_bytes());
-  std::memcpy(staged_labels_.host(), batch.labels.data(), batch.labels.size_bytes());
   if (!arrays_.copied(buffer)) {
     round_to_bf16(stream_, model(buffer).data(), arrays_.copy(), network_.elements);
     arrays_.set_copied(buffer);
@@ -166,45 +159,78 @@ DeviceEngine::Size& DeviceEngine::begin(int buffer, const Batch& batch) {
   return size;
 }
 
-void DeviceEngine::take_pictures(const BatchPlan& plan) const {
+// The device has taken the batch before: its result is known, or it was waited for.
+void DeviceEngine::stage(const Batch& batch) {
+  const auto values = static_cast<std::size_t>(network_.channels * network_.height * network_.width);
+  if (batch.images.size() != batch.labels.size() * values) {
+    fail("batch of {} labels holds {} values of pictures instead of {}", batch.labels.size(),
+         batch.images.size(), batch.labels.size() * values);
+  }
+  if (batch.labels.size() > static_cast<std::size_t>(settings_.max_batch)) return;  // begin says so
+  std::memcpy(staged_images_.host(), batch.images.data(), batch.images.size_bytes());
+  std::memcpy(staged_labels_.host(), batch.labels.data(), batch.labels.size_bytes());
+}
+
+void DeviceEngine::take_pictures(const BatchPlan& plan, Pictures from) const {
   const auto place = [&](int buffer) {
     return arena_.at<std::byte>(static_cast<std::size_t>(plan.offsets[static_cast<std::size_t>(buffer)]));
   };
-  const auto images = static_cast<std::size_t>(plan.batch);
+  auto* images = reinterpret_cast<uint16_t*>(place(0));
+  if (from == Pictures::kept) {
+    kept_->make(stream_, plan.batch, images, network_.channels, labels_.data());
+    return;
+  }
+  const auto count = static_cast<std::size_t>(plan.batch);
   const auto values = static_cast<std::size_t>(network_.channels * network_.height * network_.width);
   auto* staged = reinterpret_cast<float*>(place(program_.staged));
-  copy(stream_, staged, staged_images_.host(), images * values * sizeof(float));
-  copy(stream_, labels_.data(), staged_labels_.host(), images * sizeof(int32_t));
-  import_pictures(stream_, staged, plan.batch, network_.channels, network_.height, network_.width,
-                  reinterpret_cast<uint16_t*>(place(0)), network_.channels);
+  copy(stream_, staged, staged_images_.host(), count * values * sizeof(float));
+  copy(stream_, labels_.data(), staged_labels_.host(), count * sizeof(int32_t));
+  import_pictures(stream_, staged, plan.batch, network_.channels, network_.height, network_.width, images,
+                  network_.channels);
 }
 
-void DeviceEngine::train(const BatchPlan& plan, int buffer) const {
-  take_pictures(plan);
+void DeviceEngine::put_training(const BatchPlan& plan, int buffer, Pictures from) const {
+  take_pictures(plan, from);
   passes_.forward(stream_, plan, pass_arrays(buffer), Purpose::train);
   passes_.backward(stream_, plan, pass_arrays(buffer), head());
 }
 
-BatchResult DeviceEngine::forward_backward(int buffer, const Batch& batch) {
-  Size& size = begin(buffer, batch);
-  const auto index = static_cast<std::size_t>(buffer);
-  if (options_.graphs && size.ran[index]) {
-    Graph& graph = size.graphs[index];
-    if (!graph) graph = Graph::capture(stream_, [&] { train(size.plan, buffer); });
+BatchResult DeviceEngine::train(Size& size, int buffer, Pictures from) {
+  const auto row = static_cast<std::size_t>(from), column = static_cast<std::size_t>(buffer);
+  if (options_.graphs && size.ran[row][column]) {
+    Graph& graph = size.graphs[row][column];
+    if (!graph) graph = Graph::capture(stream_, [&] { put_training(size.plan, buffer, from); });
     graph.launch(stream_);
   } else {
-    train(size.plan, buffer);
-    size.ran[index] = true;
+    put_training(size.plan, buffer, from);
+    size.ran[row][column] = true;
   }
   return await_result();
+}
+
+BatchResult DeviceEngine::forward_backward(int buffer, const Batch& batch) {
+  stage(batch);
+  return train(begin(buffer, batch.labels.size()), buffer, Pictures::given);
+}
+
+void DeviceEngine::keep_pictures(const data::Dataset& dataset, const data::Augmentation* augmentation,
+                                 uint64_t seed) {
+  set_device(options_.device);
+  kept_.emplace(stream_, options_.device, network_, settings_.max_batch, dataset, augmentation, seed);
+}
+
+BatchResult DeviceEngine::train_on_samples(int buffer, std::span<const int64_t> samples, int64_t epoch) {
+  if (!kept_) fail("{}: samples given to an engine that keeps no pictures", settings_.owner);
+  Size& size = begin(buffer, samples.size());
+  kept_->stage(samples, epoch);
+  return train(size, buffer, Pictures::kept);
 }
 
 // The head counts its passes in memory that the host sees. It is looked at rather than waited for: the loss
 // comes in the middle of the stream's work, and the backward pass goes on behind it.
 BatchResult DeviceEngine::await_result() {
   ++passes_begun_;
-  Event done;
-  done.record(stream_);
+  pass_done_.record(stream_);
   auto* result = static_cast<HeadResult*>(result_.host());
   const std::atomic_ref<uint32_t> passes(result->passes);
   const auto deadline = std::chrono::steady_clock::now() + kLongestPass;
@@ -213,7 +239,7 @@ BatchResult DeviceEngine::await_result() {
       if (passes.load(std::memory_order_acquire) == passes_begun_) break;
     }
     // Throws what a kernel has run into.
-    if (done.done() && passes.load(std::memory_order_acquire) != passes_begun_) {
+    if (pass_done_.done() && passes.load(std::memory_order_acquire) != passes_begun_) {
       fail("{}: a pass ended without a loss (pass {}, the device counts {})", stream_.owner(), passes_begun_,
            passes.load());
     }
@@ -230,8 +256,9 @@ BatchResult DeviceEngine::evaluate(int buffer, const Batch& batch, std::span<flo
   if (!logits.empty() && logits.size() != room) {
     fail("evaluate: room for {} logits given where the batch has {}", logits.size(), room);
   }
-  const Size& size = begin(buffer, batch);
-  take_pictures(size.plan);
+  stage(batch);
+  const Size& size = begin(buffer, batch.labels.size());
+  take_pictures(size.plan, Pictures::given);
   passes_.forward(stream_, size.plan, pass_arrays(buffer), Purpose::evaluate);
   passes_.evaluate_head(stream_, size.plan, pass_arrays(buffer), head());
   const BatchResult result = await_result();
@@ -241,8 +268,9 @@ BatchResult DeviceEngine::evaluate(int buffer, const Batch& batch, std::span<flo
 
 void DeviceEngine::accumulate_statistics(int buffer, const Batch& batch, std::span<float> sums) {
   check_length(sums.size(), "accumulate_statistics");
-  const Size& size = begin(buffer, batch);
-  take_pictures(size.plan);
+  stage(batch);
+  const Size& size = begin(buffer, batch.labels.size());
+  take_pictures(size.plan, Pictures::given);
   passes_.forward(stream_, size.plan, pass_arrays(buffer), Purpose::statistics);
   const float* statistics = norms_.take_batch_statistics(stream_, buffer);
   std::vector<float> one(norms_.statistics_elements());

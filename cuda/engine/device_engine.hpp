@@ -4,22 +4,25 @@
 #include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cuda/engine/batch_plan.hpp"
 #include "cuda/engine/device_arrays.hpp"
+#include "cuda/engine/kept_pictures.hpp"
 #include "cuda/engine/make_engine.hpp"
 #include "cuda/engine/mixer.hpp"
 #include "cuda/engine/norms.hpp"
 #include "cuda/engine/passes.hpp"
+#include "cuda/engine/sample_engine.hpp"
 #include "cuda/kernels/weights.hpp"
 #include "cuda/runtime.hpp"
 #include "engine/engine.hpp"
 
 namespace alder::ALDER_BACKEND {
 
-class DeviceEngine final : public Engine {
+class DeviceEngine final : public Engine, public SampleEngine {
  public:
   DeviceEngine(const Network& network, const EngineSettings& settings, const DeviceOptions& options);
   ~DeviceEngine() override;
@@ -32,6 +35,9 @@ class DeviceEngine final : public Engine {
 
   // Returns when the loss is known, which is before the backward pass is done.
   BatchResult forward_backward(int buffer, const Batch& batch) override;
+  void keep_pictures(const data::Dataset& dataset, const data::Augmentation* augmentation,
+                     uint64_t seed) override;
+  BatchResult train_on_samples(int buffer, std::span<const int64_t> samples, int64_t epoch) override;
   BatchResult evaluate(int buffer, const Batch& batch, std::span<float> logits) override;
   void accumulate_statistics(int buffer, const Batch& batch, std::span<float> sums) override;
   void combine(const Combination& combination) override;
@@ -48,21 +54,27 @@ class DeviceEngine final : public Engine {
   std::string description() const override;
 
  private:
+  // Where a batch comes from.
+  enum class Pictures : uint8_t { given, kept };
+
   // What there is for one batch size.
   struct Size {
     BatchPlan plan;
-    // By model buffer: forward and backward. Recorded the second time that it comes up, since the first time
-    // kernels are loaded and the library chooses its own, which a capture does not allow.
-    std::array<Graph, kModelBuffers> graphs;
-    std::array<bool, kModelBuffers> ran{};
+    // By origin of the pictures and model buffer: forward and backward. Recorded the second time that it
+    // comes up, since the first time kernels are loaded and the library chooses its own, which a capture does
+    // not allow.
+    std::array<std::array<Graph, kModelBuffers>, 2> graphs;
+    std::array<std::array<bool, kModelBuffers>, 2> ran{};
   };
 
   std::map<int, std::unique_ptr<Size>> first_size() const;
   Size& size_for(int batch);
   void make_room(const BatchPlan& plan);
-  Size& begin(int buffer, const Batch& batch);
-  void take_pictures(const BatchPlan& plan) const;
-  void train(const BatchPlan& plan, int buffer) const;
+  Size& begin(int buffer, std::size_t pictures);
+  void stage(const Batch& batch);
+  void take_pictures(const BatchPlan& plan, Pictures from) const;
+  void put_training(const BatchPlan& plan, int buffer, Pictures from) const;
+  BatchResult train(Size& size, int buffer, Pictures from);
   PassArrays pass_arrays(int buffer) const;
   Head head() const;
   BatchResult await_result();
@@ -83,6 +95,7 @@ class DeviceEngine final : public Engine {
   DeviceMemory arena_;
   DeviceArray<uint32_t> counters_;
 
+  std::optional<KeptPictures> kept_;
   MappedMemory staged_images_, staged_labels_;  // of the batch under way, as the caller gave them
   DeviceArray<int32_t> labels_;
   DeviceArray<float> logits_;
@@ -92,6 +105,7 @@ class DeviceEngine final : public Engine {
   MappedMemory result_;                // HeadResult
   DeviceArray<uint32_t> head_passes_;  // by the device
   uint32_t passes_begun_ = 0;          // by the host
+  Event pass_done_;
 };
 
 }  // namespace alder::ALDER_BACKEND

@@ -35,12 +35,16 @@ Worker::Worker(Rank rank, const TrainOptions& options, const data::Dataset& data
       sampler_(shard_, rank, options.batch, options.seed),
       recipe_(std::move(recipe)),
       engine_(std::move(engine)),
+      sample_engine_(dynamic_cast<SampleEngine*>(engine_.get())),
       ranking_(options.ranking_decay),
       images_(static_cast<std::size_t>(options.batch) * dataset.train.bytes_per_picture()),
       labels_(static_cast<std::size_t>(options.batch)) {
   if (sampler_.batches_per_epoch() == 0) {
     usage_error("--batch {}: worker {} has only {} training pictures; lower --batch or --workers",
                 options.batch, rank, shard_.size());
+  }
+  if (sample_engine_ != nullptr) {
+    sample_engine_->keep_pictures(dataset, options.augment ? &options.augmentation : nullptr, options.seed);
   }
 }
 
@@ -122,17 +126,26 @@ void Worker::release(Generation generation) {
   endpoint_->release(generation);
 }
 
-void Worker::compute(const StepContext& context) {
+// Forward and backward on the worker's next batch, which the engine makes where it can.
+BatchResult Worker::run_batch(const StepContext& context) {
+  const int64_t own_epoch = context.step / sampler_.batches_per_epoch();
+  std::span<const int64_t> samples;
   {
     const Stopwatch watch(counters_.seconds_data);
-    const int64_t own_epoch = context.step / sampler_.batches_per_epoch();
-    const auto samples = sampler_.batch(own_epoch, context.step % sampler_.batches_per_epoch());
-    data::make_batch(*dataset_, dataset_->train, samples,
-                     options_->augment ? &options_->augmentation : nullptr, options_->seed, own_epoch,
-                     images_, labels_);
+    samples = sampler_.batch(own_epoch, context.step % sampler_.batches_per_epoch());
+    if (sample_engine_ == nullptr) {
+      data::make_batch(*dataset_, dataset_->train, samples,
+                       options_->augment ? &options_->augmentation : nullptr, options_->seed, own_epoch,
+                       images_, labels_);
+    }
   }
   const Stopwatch watch(counters_.seconds_compute);
-  result_ = engine_->forward_backward(current_, {images_, labels_});
+  if (sample_engine_ != nullptr) return sample_engine_->train_on_samples(current_, samples, own_epoch);
+  return engine_->forward_backward(current_, {images_, labels_});
+}
+
+void Worker::compute(const StepContext& context) {
+  result_ = run_batch(context);
   announced_loss_ = ranking_.update(static_cast<float>(result_.loss));
   if (std::isfinite(result_.loss)) last_finite_loss_ = result_.loss;
   counters_.loss_sum += result_.loss;

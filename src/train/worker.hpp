@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "cuda/engine/sample_engine.hpp"
 #include "data/dataset.hpp"
 #include "engine/engine.hpp"
 #include "exchange/exchange.hpp"
@@ -66,6 +67,7 @@ class Worker {
   const std::vector<int64_t>& shard() const { return shard_; }
 
  private:
+  BatchResult run_batch(const StepContext& context);
   void compute(const StepContext& context);
   void open_and_publish(Generation generation, const StepContext& context, std::span<const float> source);
   void announce(Generation generation, const StepContext& context);
@@ -86,6 +88,7 @@ class Worker {
   data::BatchSampler sampler_;
   std::shared_ptr<const gossip::Recipe> recipe_;
   std::unique_ptr<Engine> engine_;
+  SampleEngine* sample_engine_;  // the same, where it makes its batches itself; else null
   Endpoint* endpoint_ = nullptr;
   Buckets buckets_;
   gossip::RankingLoss ranking_;

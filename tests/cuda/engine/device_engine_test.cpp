@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/error.hpp"
+#include "cuda/engine/sample_engine.hpp"
 #include "engine_test.hpp"
 #include "tests/engine/reference_network.hpp"
 #ifndef ALDER_ON_DEVICE
@@ -81,6 +82,37 @@ TEST_F(DeviceEngine, TakesAnyBatchSizeUpToItsLargest) {
     EXPECT_EQ(engine->logits().size(), static_cast<std::size_t>(size) * 10);
     EXPECT_EQ(exported(*engine, engine->gradients()), exported(*exact, exact->gradients()));
   }
+}
+
+// Pictures that the device keeps and perturbs itself are those that the host makes, and so is what comes of
+// them; batches of both kinds in turn, and recorded ones.
+TEST_F(DeviceEngine, MakesItsBatchesAsTheHostDoesBitForBit) {
+  data::DatasetOptions few;
+  few.shapes_train = 40;
+  few.shapes_test = 1;
+  const data::Dataset dataset = data::load_dataset("shapes", few);
+  const data::Augmentation augmentation{.cutout = 6};
+  const Network network = make_network("tiny", dataset.classes, 32, 32);
+  const auto given = example_engine(network, 4), kept = example_engine(network, 4);
+  auto& samples_engine = dynamic_cast<SampleEngine&>(*kept);
+  samples_engine.keep_pictures(dataset, &augmentation, 7);
+  std::vector<float> images(4 * dataset.train.bytes_per_picture());
+  std::vector<int32_t> labels(4);
+  for (const int64_t epoch : {0, 1, 2}) {
+    const std::vector<int64_t> samples{39, epoch, 17, 0};
+    data::make_batch(dataset, dataset.train, samples, &augmentation, 7, epoch, images, labels);
+    const BatchResult expected = given->forward_backward(0, {images, labels});
+    const BatchResult result = samples_engine.train_on_samples(0, samples, epoch);
+    EXPECT_EQ(result.loss, expected.loss) << epoch;
+    EXPECT_EQ(exported(*kept, kept->gradients()), exported(*given, given->gradients())) << epoch;
+    EXPECT_EQ(kept->forward_backward(0, {images, labels}).loss, expected.loss) << epoch;
+  }
+  EXPECT_THAT([&] { samples_engine.train_on_samples(0, std::vector<int64_t>{40}, 0); },
+              ThrowsMessage<Error>(HasSubstr("sample 40 of a batch does not exist; there are 40")));
+  const Network small = make_network("tiny", dataset.classes, 8, 8);
+  const auto other = example_engine(small, 4);
+  EXPECT_THAT([&] { dynamic_cast<SampleEngine&>(*other).keep_pictures(dataset, nullptr, 7); },
+              ThrowsMessage<Error>(HasSubstr("32x32 pixels, for network 'tiny'")));
 }
 
 // Evaluation in between, at another model, must not leak into training: neither its parameters nor its

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "cuda/engine/make_engine.hpp"
+#include "cuda/isa/backend.hpp"
 #include "tests/train/run_folder.hpp"
 #include "train/saved_model.hpp"
 #include "train/trainer.hpp"
