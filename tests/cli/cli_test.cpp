@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Bad{"graph", "train --out @/r --graph rign", 2, "ring"},
                     Bad{"algorithm", "train --out @/r --algorithm ad-psgd", 2, "d-psgd"},
                     Bad{"order", "train --out @/r --order adapt", 2, "adapt-then-combine"},
-                    Bad{"device", "train --out @/r --device cuda", 2, "--device cuda"},
+                    Bad{"device", "train --out @/r --device cuda:99", 2, "--device cuda: "},
                     Bad{"exchange", "train --out @/r --exchange verbs", 2, "--exchange verbs"},
                     Bad{"data", "train --out @/r --data cifar11:x", 2, "cifar10"},
                     Bad{"missing_data", "train --out @/r --data cifar10:@nowhere", 1, "cs.toronto.edu"},

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "cuda/engine/make_engine.hpp"
+#include "cuda/isa/backend.hpp"
 #include "tests/train/run_folder.hpp"
 #include "train/saved_model.hpp"
 #include "train/trainer.hpp"
@@ -54,6 +55,8 @@ class DeviceRun : public train::RunFolderTest {
     options.make_engine = [](const Network& network, const EngineSettings& settings) {
       return make_engine(network, settings);
     };
+    options.make_pictures = [](const data::Dataset& dataset, const data::Augmentation* augmentation,
+                               uint64_t seed) { return make_resident_pictures(dataset, augmentation, seed); };
     return options;
   }
 };
@@ -74,6 +77,14 @@ TEST_F(DeviceRun, OfThreeWorkersOnARingLearns) {
   EXPECT_LT(losses.back(), losses.front());
   EXPECT_GT(result.summary.at("consensus_distance").get<double>(), 0);
   EXPECT_EQ(result.summary.at("steps").get<int>(), 16);
+}
+
+TEST_F(DeviceRun, HasTheSameBitsWhoeverMakesTheBatches) {
+  TrainOptions options = device_options("device");
+  const Result device = run(options);
+  options.out = folder() / "host";
+  options.make_pictures = nullptr;
+  EXPECT_EQ(run(options).models, device.models);
 }
 
 // All orders: which buffers are published and read differs between them.
@@ -116,6 +127,7 @@ TEST_F(DeviceRun, EndsNearTheSameRunOnTheCpuWhichCanTestItsCheckpoint) {
   options.device = "cpu";
   options.precision = Precision::fp32;
   options.make_engine = nullptr;
+  options.make_pictures = nullptr;
   const Result cpu = run(options);
   for (std::size_t worker = 0; worker < 3; ++worker) {
     double difference = 0, size = 0;
