@@ -60,8 +60,9 @@ rdma::DoctorReport examine(const Options& options) {
 // connect.
 int examine_pairs(const Options& options) {
   const auto rendezvous = make_pmix_rendezvous(process_environment(), "doctor --pair");
-  const rdma::RunExchangeOptions run{.paths = options.doctor.paths,
-                                     .same_node = rdma::parse_same_node(options.same_node)};
+  rdma::RunExchangeOptions run{.paths = options.doctor.paths,
+                               .same_node = rdma::parse_same_node(options.same_node)};
+  run.tuning.grace = std::chrono::seconds(20);  // a busy neighbour is to be measured, not given up
   const auto make = [&run](Rendezvous& meeting, std::vector<std::size_t> buckets) {
     rdma::RunExchangePlan plan{.edges = {}, .buckets = std::move(buckets)};
     for (Rank rank = 0; rank < meeting.size(); ++rank) {
