@@ -16,10 +16,6 @@
 namespace alder::report {
 namespace {
 
-std::string milliseconds(double seconds) {
-  return plain(seconds * 1000) + " ms";
-}
-
 // What is neither work nor waiting: the loop around it, and where workers share threads the others' turns.
 double rest_of(const Overlap& one) {
   return std::max(0.0, one.mean("step") - one.mean("compute") - one.mean("stall"));
@@ -44,6 +40,23 @@ void draw_step_bars(const Run& run, Markup& page) {
     for (std::size_t i = 0; i < kWork.size(); ++i) row[i] = 1000 * one.mean(kWork[i].first);
     row[kWork.size()] = 1000 * one.mean("stall");
     row[kWork.size() + 1] = 1000 * rest_of(one);
+  }
+  draw_stacked_bars(bars, page);
+}
+
+void draw_wire_bars(const Run& run, Markup& page) {
+  StackedBars bars{
+      .title = "On the wire in a step",
+      .axis = "milliseconds",
+      .description = "Milliseconds of an average step in which something of each worker's was on the wire",
+      .nothing = "Nothing travelled: neighbours' models were read in place, or not at all.",
+      .parts = {{"hidden behind computing", "k2"}, {"exposed", "k4"}},
+      .rows = {},
+      .written = [](double value) { return plain(value) + " ms"; }};
+  bars.rows.assign(static_cast<std::size_t>(run.workers), std::vector<double>(bars.parts.size()));
+  for (const Overlap& one : run.overlaps) {
+    bars.rows[static_cast<std::size_t>(one.worker)] = {1000 * one.mean("overlapped"),
+                                                       1000 * one.mean("exposed")};
   }
   draw_stacked_bars(bars, page);
 }
@@ -205,6 +218,7 @@ void write_overlap(const Run& run, Markup& page) {
   draw_step_timeline(run, page);
   page.open("div", {{"class", "charts"}, {"style", "margin-top:14px"}});
   draw_step_bars(run, page);
+  draw_wire_bars(run, page);
   draw_wait_matrix(run, page);
   draw_speed_matrix(run, page);
   page.close();
