@@ -67,11 +67,11 @@ void ProgressThread::run() {
 }
 
 void ProgressThread::sleep() {
-  const trace::Span span(trace::Kind::progress_sleep, {.worker = rail_.worker()});
   if (!rail_.can_sleep()) {
     std::this_thread::sleep_for(kNap);
     return;
   }
+  const trace::Span span(trace::Kind::progress_sleep, {.worker = rail_.worker()});
   Nic* nic = rail_.nic();
   Wakeup& wakeup = rail_.wakeup();
   wakeup.prepare();

@@ -170,10 +170,11 @@ void LocalEndpoint::publish(Generation generation, Bucket bucket, std::span<cons
   }
   offer.buckets[index] = source;
   offer.published[index] = true;
+  const trace::Stretch now;
   for (const Rank to : offer.send_to) {
     // Read in place: what is published has arrived.
-    trace::instant(trace::Kind::post, {rank_, to, generation.value(), bucket.value()});
-    trace::instant(trace::Kind::arrival, {to, rank_, generation.value(), bucket.value()});
+    now.mark(trace::Kind::post, {rank_, to, generation.value(), bucket.value()});
+    now.mark(trace::Kind::arrival, {to, rank_, generation.value(), bucket.value()});
     if (!board_->party(to).failed) {
       bytes_sent_[static_cast<std::size_t>(to)] += static_cast<int64_t>(source.size_bytes());
     }

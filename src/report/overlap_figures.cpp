@@ -44,6 +44,23 @@ void draw_step_bars(const Run& run, Markup& page) {
   draw_stacked_bars(bars, page);
 }
 
+void draw_wire_bars(const Run& run, Markup& page) {
+  StackedBars bars{
+      .title = "On the wire in a step",
+      .axis = "milliseconds",
+      .description = "Milliseconds of an average step in which something of each worker's was on the wire",
+      .nothing = "Nothing travelled: neighbours' models were read in place, or not at all.",
+      .parts = {{"hidden behind computing", "k2"}, {"exposed", "k4"}},
+      .rows = {},
+      .written = [](double value) { return plain(value) + " ms"; }};
+  bars.rows.assign(static_cast<std::size_t>(run.workers), std::vector<double>(bars.parts.size()));
+  for (const Overlap& one : run.overlaps) {
+    bars.rows[static_cast<std::size_t>(one.worker)] = {1000 * one.mean("overlapped"),
+                                                       1000 * one.mean("exposed")};
+  }
+  draw_stacked_bars(bars, page);
+}
+
 std::vector<std::map<Rank, double>> empty_rows(const Run& run) {
   return std::vector<std::map<Rank, double>>(static_cast<std::size_t>(run.workers));
 }
@@ -201,6 +218,7 @@ void write_overlap(const Run& run, Markup& page) {
   draw_step_timeline(run, page);
   page.open("div", {{"class", "charts"}, {"style", "margin-top:14px"}});
   draw_step_bars(run, page);
+  draw_wire_bars(run, page);
   draw_wait_matrix(run, page);
   draw_speed_matrix(run, page);
   page.close();

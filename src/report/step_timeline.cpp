@@ -159,7 +159,7 @@ void draw_bars(const std::vector<Bar>& bars, const Interval& window, const Scale
         .leaf("rect", {{"class", "fill " + bar.colour},
                        {"x", px(x(bar.span.begin))},
                        {"y", px(top)},
-                       {"width", px(std::max(0.4, x(bar.span.end) - x(bar.span.begin)))},
+                       {"width", px(std::max(0.8, x(bar.span.end) - x(bar.span.begin)))},
                        {"height", px(height)}})
         .close();
   }
@@ -217,9 +217,12 @@ void draw_legend(bool wire, Markup& page) {
 
 void draw(const Chosen& chosen, Markup& page) {
   const auto workers = static_cast<double>(chosen.workers.size());
-  const bool wire = std::ranges::any_of(chosen.workers,
+  // Below this many workers a band has room for the wire under the work.
+  constexpr std::size_t kMostWithWire = 32;
+  const bool wire = chosen.workers.size() <= kMostWithWire &&
+                    std::ranges::any_of(chosen.workers,
                                         [](const Lanes& one) { return !one.out.empty() || !one.in.empty(); });
-  const double band = std::clamp((wire ? 620.0 : 420.0) / workers, 9.0, wire ? 56.0 : 30.0);
+  const double band = std::clamp((wire ? 620.0 : 520.0) / workers, 8.0, wire ? 56.0 : 30.0);
   const double bottom = kTop + band * workers;
   const double length = static_cast<double>(chosen.window.end - chosen.window.begin) * 1e-6;
   const Scale scale = linear_scale(0, length, 10, kLeft, kWidth - kRight);

@@ -73,12 +73,15 @@ class Span {
   int64_t begin_;
 };
 
-// A span that is several workers': from construction to each call of add.
+// A span or a moment that is several workers': from construction to each call of add, or at construction.
 class Stretch {
  public:
   Stretch() : recorded_(recording()), begin_(recorded_ ? ticks() : 0) {}
   void add(Kind kind, const About& about) const {
     if (recorded_) detail::push(detail::record(kind, about, begin_, ticks()));
+  }
+  void mark(Kind kind, const About& about) const {
+    if (recorded_) detail::push(detail::record(kind, about, begin_, begin_));
   }
 
  private:

@@ -276,7 +276,16 @@ std::vector<Rank> StarMember::take_lost() {
 
 // The leader's service thread answers at once, so a round trip is two messages; the truth lies between them.
 std::optional<trace::ClockReading> StarMember::compare_clocks() {
-  if (leads()) return trace::ClockReading{.at_ns = monotonic_ns()};
+  const uint64_t call = ++calls_;
+  if (leads()) {
+    // One after the other: together they would wait for each other's answers and call that distance.
+    for (Rank rank = 1; rank < workers(); ++rank) {
+      star_.send(rank, FrameKind::record, call, nullptr);
+      star_.receive(rank, FrameKind::record, call, patience_);
+    }
+    return trace::ClockReading{.at_ns = monotonic_ns()};
+  }
+  star_.receive(0, FrameKind::record, call, workers() * leader_patience());  // our turn
   std::optional<trace::ClockReading> best;
   for (int round = 0; round < kClockRounds; ++round) {
     std::unique_lock lock(mutex_);
@@ -286,6 +295,7 @@ std::optional<trace::ClockReading> StarMember::compare_clocks() {
     if (!clock_told_.wait_for(lock, kClockTime, [this] { return told_clock_.has_value(); })) break;
     if (!best || told_clock_->error_ns < best->error_ns) best = told_clock_;
   }
+  star_.send(0, FrameKind::record, call, nullptr);
   check_ended();
   return best;
 }

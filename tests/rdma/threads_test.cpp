@@ -1,12 +1,18 @@
 // Progress threads, trainers' threads and a network with a thread of its own, all at once, while things
 // break: for ThreadSanitizer, and for whatever only real time brings about.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
+#include <map>
 #include <thread>
+#include <tuple>
 
 #include "tests/rdma/joint_exchange.hpp"
+#include "trace/session.hpp"
 
 namespace alder::rdma {
 namespace {
@@ -25,12 +31,14 @@ float value(Rank rank, uint64_t generation, std::size_t k) {
          static_cast<float>(k) / 65536.0F;
 }
 
-std::unique_ptr<JointExchange> make(const std::shared_ptr<fabric::Fabric>& fabric, const Tuning& tuning) {
+std::unique_ptr<JointExchange> make(const std::shared_ptr<fabric::Fabric>& fabric, const Tuning& tuning,
+                                    FlushPolicy flush = FlushPolicy::none) {
   std::vector<Access> access;
   for (int worker = 0; worker < kWorkers; ++worker) {
     const fabric::Host host = fabric->add_host({"card0", "card1"});
     access.push_back(
         {.verbs = &fabric->verbs(host), .paths = {fabric->path(host, 0), fabric->path(host, 1)}});
+    for (Path& path : access.back().paths) path.flush = flush;
   }
   return std::make_unique<JointExchange>(access, kBuckets, tuning, fabric);
 }
@@ -128,6 +136,54 @@ TEST(Threads, CarryOnWithoutAWorkerThatFails) {
   for (const EdgeNotice& notice : exchange->take_notices()) lost += notice.lost ? 1 : 0;
   EXPECT_GT(missing, 0);
   EXPECT_GE(lost, 6) << "three edges, at both ends, on at least one rail";
+}
+
+// While all of them work, somebody else asks what they do; and the trace has every bucket's whole way.
+TEST(Threads, SayWhatTheyDoAndTraceIt) {
+  constexpr uint64_t kGenerations = 40;
+  constexpr int kTransfers = kWorkers * (kWorkers - 1) * static_cast<int>(kGenerations);  // of one bucket
+  const auto file =
+      std::filesystem::temp_directory_path() / fmt::format("alder-threads-{}.trace", ::getpid());
+  auto fabric = std::make_shared<fabric::Fabric>(fabric::Options{.real_time = true});
+  const auto exchange = make(fabric, {}, FlushPolicy::rdma_read);
+  trace::Session session(file, {.run_id = "test", .workers = kWorkers, .local = {0, 1, 2, 3}});
+  session.record(true);
+  std::atomic<int> missing{0};
+  int asked = 0;
+  run(*exchange, kGenerations, missing, [&](int k) {
+    for (const EdgeState& edge : exchange->of(k % kWorkers).edge_states()) {
+      EXPECT_EQ(edge.worker, k % kWorkers);
+      EXPECT_THAT(edge.text,
+                  testing::AllOf(testing::HasSubstr(fmt::format("edge {}-{}", edge.worker, edge.neighbour)),
+                                 testing::HasSubstr("up on card"), testing::HasSubstr(" RTS"),
+                                 testing::HasSubstr("last sign of life")));
+      ++asked;
+    }
+  });
+  EXPECT_EQ(session.finish(), "");
+  EXPECT_GT(asked, 0);
+  EXPECT_EQ(missing, 0);
+  const trace::File traced = trace::read_trace_file(file);
+  std::filesystem::remove(file);
+  std::map<trace::Kind, int> counts;
+  std::map<std::tuple<int, int, uint64_t, uint32_t>, int64_t> landed;
+  for (const trace::Record& one : traced.records) {
+    ++counts[one.kind];
+    const std::tuple key(one.worker, one.neighbour, one.generation, one.bucket);
+    if (one.kind == trace::Kind::landed) landed[key] = one.begin;
+  }
+  const int buckets = static_cast<int>(kBuckets.size());
+  EXPECT_EQ(counts[trace::Kind::post], buckets * kTransfers);
+  EXPECT_EQ(counts[trace::Kind::sent], buckets * kTransfers);
+  EXPECT_EQ(counts[trace::Kind::arrival], buckets * kTransfers);
+  EXPECT_EQ(counts[trace::Kind::header_arrival], kTransfers);
+  EXPECT_EQ(static_cast<int>(landed.size()), buckets * kTransfers);
+  for (const trace::Record& one : traced.records) {
+    if (one.kind != trace::Kind::arrival) continue;
+    const auto at = landed.find({one.worker, one.neighbour, one.generation, one.bucket});
+    ASSERT_NE(at, landed.end()) << "generation " << one.generation;
+    EXPECT_LE(at->second, one.begin) << "before it is made visible";
+  }
 }
 
 TEST(Threads, NoticeAProcessThatIsKilled) {

@@ -104,7 +104,7 @@ TEST_F(TracedPage, IsWellFormedForTwoEightAndManyWorkersWithAndWithoutItsTrace) 
     write_trace(folder, workers);
     const std::string text = page({read_run(folder)}, 0);
     EXPECT_EQ(test::WellFormed::check(text), "") << workers;
-    EXPECT_THAT(text, AllOf(HasSubstr("Where a step's time went"), HasSubstr("<b>Step 5</b>")));
+    EXPECT_THAT(text, AllOf(HasSubstr("Where a step&#39;s time went"), HasSubstr("<b>Step 5</b>")));
   }
 }
 
