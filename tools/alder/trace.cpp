@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "commands.hpp"
+#include "config_file.hpp"
 #include "trace/analysis.hpp"
 #include "trace/chrome.hpp"
 #include "trace/merge.hpp"
@@ -21,6 +22,7 @@ trace::Trace load(const std::vector<std::filesystem::path>& inputs) {
 void add_merge(CLI::App& parent) {
   CLI::App* command =
       parent.add_subcommand("merge", "All workers' traces as one JSON file for ui.perfetto.dev");
+  add_config_option(*command);
   const auto inputs = std::make_shared<std::vector<std::filesystem::path>>();
   const auto out = std::make_shared<std::filesystem::path>();
   command->add_option("runs", *inputs, "Run folder; or folders and files of its traces from several nodes")
