@@ -97,7 +97,6 @@ std::vector<std::string> errors_of_two(const std::function<void(int rank, Exchan
                         .edges = edges_to_all(rank, 2),
                         .buckets = {16},
                         .paths = {fabric.path(rank)},
-                        .tuning = {.connect_deadline = milliseconds(3000)},
                         .flush_cuda = {}};
       change(rank, plan);
       errors[static_cast<std::size_t>(rank)] = error_of([&] {
@@ -136,7 +135,7 @@ TEST(Setup, NamesTheOneWhoseDescriptorIsGarbage) {
                                     [](Rendezvous& rendezvous) {
                                       const std::vector<std::byte> garbage(100, std::byte{0x5A});
                                       rendezvous.put("verbs.0", garbage);
-                                      rendezvous.fence(milliseconds(3000));
+                                      rendezvous.fence(milliseconds(30000));
                                       rendezvous.fence(milliseconds(3000));
                                       fail("gone");
                                     });
