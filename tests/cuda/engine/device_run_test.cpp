@@ -5,6 +5,7 @@
 #include <cmath>
 #include <fstream>
 
+#include "base/error.hpp"
 #include "cuda/engine/make_engine.hpp"
 #include "cuda/isa/backend.hpp"
 #include "tests/train/run_folder.hpp"
@@ -44,10 +45,11 @@ class DeviceRun : public train::RunFolderTest {
   TrainOptions device_options(const std::string& name) const {
     TrainOptions options = small_options(name);
     options.workers = 3;
-    options.batch = 4;
-    options.dataset.shapes_train = 48;
-    options.dataset.shapes_test = 12;
-    options.recalibration_pictures = 12;
+    options.batch = 2;
+    options.epochs = 1;
+    options.dataset.shapes_train = 24;  // four steps
+    options.dataset.shapes_test = 6;
+    options.recalibration_pictures = 6;
     options.leaders = gossip::leader_preset("annealed");
     options.leaders.enabled = true;
     options.precision = Precision::bf16;
@@ -95,7 +97,7 @@ TEST_P(ResumedDeviceRun, EndsWithTheSameBitsAsAnUninterruptedOne) {
   options.order = GetParam();
   const Result whole = run(options);
   options.out = folder() / "parts";
-  options.stop_after = 3;  // inside the first epoch
+  options.stop_after = 3;  // with both model buffers used, and graphs recorded
   EXPECT_FALSE(run(options).summary.at("completed").get<bool>());
   options.resume = true;
   options.stop_after = 0;
@@ -118,6 +120,20 @@ INSTANTIATE_TEST_SUITE_P(Orders, ResumedDeviceRun,
                            return name;
                          });
 
+TEST_F(DeviceRun, StopsAtALossThatIsNotFiniteAndSaysWho) {
+  TrainOptions options = device_options("diverges");
+  options.learning_rate.base = 1e20;
+  try {
+    run(options);
+    FAIL() << "the run went on";
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    for (const char* word : {"worker ", "step ", "last finite loss", "--lr"}) {
+      EXPECT_NE(text.find(word), std::string::npos) << text;
+    }
+  }
+}
+
 // The same run on the CPU in float32: the same pictures in the same order, so that the workers' models end
 // near each other. And what one device has saved the other can test.
 TEST_F(DeviceRun, EndsNearTheSameRunOnTheCpuWhichCanTestItsCheckpoint) {
@@ -138,9 +154,9 @@ TEST_F(DeviceRun, EndsNearTheSameRunOnTheCpuWhichCanTestItsCheckpoint) {
     EXPECT_LT(std::sqrt(difference / size), 0.02) << "worker " << worker;
   }
 
-  train::EvalOptions eval{.checkpoint = folder() / "device", .which = "all", .batch = 4};
+  train::EvalOptions eval{.checkpoint = folder() / "device", .which = "all", .batch = 2};
   eval.dataset = options.dataset;
-  eval.recalibration_pictures = 12;
+  eval.recalibration_pictures = 6;
   const auto by_cpu = train::evaluate_saved(eval);
   eval.precision = Precision::bf16;
   eval.make_engine = device_options("").make_engine;
