@@ -231,6 +231,7 @@ BatchResult DeviceEngine::train(Size& size, int buffer, const DeviceResidentPict
     recorded_ = resident;
   }
   const std::size_t source = resident == nullptr ? 0 : 1, index = static_cast<std::size_t>(buffer);
+  spans_.pass_begins(stream_);
   if (options_.graphs && size.ran[source][index]) {
     Graph& graph = size.graphs[source][index];
     if (!graph) graph = Graph::capture(stream_, launch_all);
@@ -239,7 +240,10 @@ BatchResult DeviceEngine::train(Size& size, int buffer, const DeviceResidentPict
     launch_all();
     size.ran[source][index] = true;
   }
-  return await_result();
+  spans_.pass_ends(stream_);
+  const BatchResult result = await_result();
+  spans_.loss_is_known();
+  return result;
 }
 
 BatchResult DeviceEngine::forward_backward(int buffer, const Batch& batch) {
@@ -309,12 +313,15 @@ void DeviceEngine::accumulate_statistics(int buffer, const Batch& batch, std::sp
 
 void DeviceEngine::combine(const Combination& combination) {
   set_device(options_.device);
+  spans_.mixing_begins(stream_);
   mixer_.mix(stream_, combination, arrays_);
+  spans_.mixing_ends(stream_);
 }
 
 void DeviceEngine::finish() {
   set_device(options_.device);
   stream_.synchronize();
+  spans_.settle(stream_);
 }
 
 std::span<const float> DeviceEngine::logits() const {

@@ -9,6 +9,7 @@
 
 #include "cuda/engine/batch_plan.hpp"
 #include "cuda/engine/device_arrays.hpp"
+#include "cuda/engine/device_spans.hpp"
 #include "cuda/engine/make_engine.hpp"
 #include "cuda/engine/mixer.hpp"
 #include "cuda/engine/norms.hpp"
@@ -98,6 +99,8 @@ class DeviceEngine final : public Engine {
   DeviceArray<float> logits_;
   mutable std::vector<float> logits_on_host_;
   int batch_ = 0;  // of logits_
+
+  DeviceSpans spans_;
 
   MappedMemory result_;                // HeadResult
   DeviceArray<uint32_t> head_passes_;  // by the device

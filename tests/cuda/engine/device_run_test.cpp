@@ -89,6 +89,23 @@ TEST_F(DeviceRun, HasTheSameBitsWhoeverMakesTheBatches) {
   EXPECT_EQ(run(options).models, device.models);
 }
 
+TEST_F(DeviceRun, TracesWhatTheDeviceDidAndWhen) {
+  TrainOptions options = device_options("traced");
+  options.trace = true;
+  run(options);
+  std::ifstream lines(options.out / "metrics.jsonl");
+  int workers = 0;
+  for (std::string text; std::getline(lines, text);) {
+    const Json line = Json::parse(text);
+    if (line.at("kind") != "overlap") continue;
+    ++workers;
+    const auto mean = [&](const char* name) { return line.at("seconds").at(name).at("mean").get<double>(); };
+    for (const char* name : {"forward", "backward", "mixing"}) EXPECT_GT(mean(name), 0) << name;
+    EXPECT_LE(mean("compute"), mean("step"));
+  }
+  EXPECT_EQ(workers, 3);
+}
+
 // All orders: which buffers are published and read differs between them.
 class ResumedDeviceRun : public DeviceRun, public ::testing::WithParamInterface<gossip::Order> {};
 
