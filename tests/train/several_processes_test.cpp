@@ -119,9 +119,9 @@ class SeveralProcesses : public RunFolderTest {
       std::atomic<bool> stop{false};
       Progress progress(ProgressStyle::none);
       Trainer trainer(own, progress, stop,
-                      {.rendezvous = &meeting, .make_exchange = [&](const Buckets& buckets) {
-                         std::call_once(once,
-                                        [&] { exchange = make_local_exchange(options.workers, buckets); });
+                      {.rendezvous = &meeting, .make_exchange = [&](const ExchangeParts& parts) {
+                         std::call_once(
+                             once, [&] { exchange = make_local_exchange(options.workers, parts.buckets); });
                          return std::make_unique<OneOfAll>(exchange, meeting.rank(), breaks_);
                        }});
       if (during) during(meeting.rank(), stop);

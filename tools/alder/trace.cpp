@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "commands.hpp"
+#include "config_file.hpp"
 #include "trace/analysis.hpp"
 #include "trace/chrome.hpp"
 #include "trace/merge.hpp"
@@ -23,6 +24,7 @@ void add_merge(CLI::App& parent) {
       parent.add_subcommand("merge", "All workers' traces as one JSON file for ui.perfetto.dev");
   const auto inputs = std::make_shared<std::vector<std::filesystem::path>>();
   const auto out = std::make_shared<std::filesystem::path>();
+  add_config_option(*command);
   command->add_option("runs", *inputs, "Run folder; or folders and files of its traces from several nodes")
       ->required();
   command->add_option("--out", *out, "The file; empty: trace.json in the first folder");
