@@ -25,6 +25,7 @@ void add_merge(CLI::App& parent) {
   add_config_option(*command);
   const auto inputs = std::make_shared<std::vector<std::filesystem::path>>();
   const auto out = std::make_shared<std::filesystem::path>();
+  add_config_option(*command);
   command->add_option("runs", *inputs, "Run folder; or folders and files of its traces from several nodes")
       ->required();
   command->add_option("--out", *out, "The file; empty: trace.json in the first folder");
