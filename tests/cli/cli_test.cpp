@@ -55,12 +55,8 @@ int lines(const std::string& text) {
 
 TEST_F(Command, HelpOfEverySubcommandShowsDefaults) {
   EXPECT_EQ(alder("--help").code, 0);
-<<<<<<< HEAD
-  for (const char* name : {"train", "eval", "plan", "step", "report", "doctor", "trace merge", "bench overlap"}) {
-=======
   for (const char* name :
        {"train", "eval", "plan", "step", "report", "doctor", "trace merge", "bench overlap"}) {
->>>>>>> trace
     const Outcome outcome = alder(std::string(name) + " --help");
     EXPECT_EQ(outcome.code, 0) << name;
     EXPECT_NE(outcome.out.find("--config"), std::string::npos) << name;
