@@ -22,7 +22,6 @@ trace::Trace load(const std::vector<std::filesystem::path>& inputs) {
 void add_merge(CLI::App& parent) {
   CLI::App* command =
       parent.add_subcommand("merge", "All workers' traces as one JSON file for ui.perfetto.dev");
-  add_config_option(*command);
   const auto inputs = std::make_shared<std::vector<std::filesystem::path>>();
   const auto out = std::make_shared<std::filesystem::path>();
   add_config_option(*command);
