@@ -12,7 +12,7 @@
 namespace alder::trace {
 namespace {
 
-constexpr std::chrono::milliseconds kPause{10};
+constexpr std::chrono::milliseconds kPause{50};
 std::atomic<bool> taken{false};
 
 // Before anything else of a session is made.

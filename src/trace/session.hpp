@@ -15,7 +15,7 @@
 
 namespace alder::trace {
 
-// One a process at a time. A thread of its own empties the rings every few milliseconds and keeps the file up
+// One a process at a time. A thread of its own empties the rings every 50 ms and keeps the file up
 // to date, so that a crash costs that much and no more. What cannot be written (a full disk) ends the
 // recording, not the run: finish() tells.
 //
