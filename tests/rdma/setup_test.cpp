@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <latch>
 #include <thread>
 
 #include "base/error.hpp"
@@ -88,6 +89,7 @@ std::vector<std::string> errors_of_two(const std::function<void(int rank, Exchan
   LocalMeeting meeting(2, {"left", "right"});
   std::vector<std::string> errors(2);
   std::vector<std::thread> threads;
+  std::latch both_ready(2);  // whoever leaves at once would be gone before the other has seen the edge stand
   for (Rank rank = 0; rank < 2; ++rank) fabric.add_host({"card"});
   for (Rank rank = 0; rank < 2; ++rank) {
     threads.emplace_back([&, rank] {
@@ -99,10 +101,12 @@ std::vector<std::string> errors_of_two(const std::function<void(int rank, Exchan
                         .paths = {fabric.path(rank)},
                         .flush_cuda = {}};
       change(rank, plan);
+      std::unique_ptr<Exchange> exchange;
       errors[static_cast<std::size_t>(rank)] = error_of([&] {
         if (meddle && rank == 1) meddle(*rendezvous);
-        make_verbs_exchange(fabric.verbs(rank), *rendezvous, plan);
+        exchange = make_verbs_exchange(fabric.verbs(rank), *rendezvous, plan);
       });
+      both_ready.arrive_and_wait();
     });
   }
   for (std::thread& thread : threads) thread.join();
