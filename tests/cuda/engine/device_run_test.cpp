@@ -102,7 +102,9 @@ TEST_F(DeviceRun, TracesWhatTheDeviceDidAndWhen) {
     const auto mean = [&](const char* name) { return line.at("seconds").at(name).at("mean").get<double>(); };
     for (const char* name : {"forward", "mixing"}) EXPECT_GT(mean(name), 0) << name;
     // The emulator is done with all of a pass before the host can look at the loss.
-    if (kOnGpu) EXPECT_GT(mean("backward"), 0);
+    if (kOnGpu) {
+      EXPECT_GT(mean("backward"), 0);
+    }
     EXPECT_LE(mean("compute"), mean("step"));
   }
   EXPECT_EQ(workers, 3);
