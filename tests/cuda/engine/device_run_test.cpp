@@ -100,7 +100,13 @@ TEST_F(DeviceRun, TracesWhatTheDeviceDidAndWhen) {
     if (line.at("kind") != "overlap") continue;
     ++workers;
     const auto mean = [&](const char* name) { return line.at("seconds").at(name).at("mean").get<double>(); };
-    for (const char* name : {"forward", "backward", "mixing"}) EXPECT_GT(mean(name), 0) << name;
+    for (const char* name : {"forward", "mixing"}) EXPECT_GT(mean(name), 0) << name;
+    // The emulator returns from a pass when all of it is done, so that nothing is left behind the loss.
+    if (kOnGpu) {
+      EXPECT_GT(mean("backward"), 0);
+    } else {
+      EXPECT_GE(mean("backward"), 0);
+    }
     EXPECT_LE(mean("compute"), mean("step"));
   }
   EXPECT_EQ(workers, 3);
