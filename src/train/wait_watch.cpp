@@ -94,10 +94,10 @@ void WaitWatch::look(int64_t now_ns) {
 std::string WaitWatch::describe(const WaitSlot& slot, const WaitSlot::Note& note, int64_t now_ns,
                                 const std::vector<EdgeState>& edges) const {
   const std::string bucket = note.bucket ? fmt::format(" {}", note.bucket->value()) : "";
-  std::string text = fmt::format(
-      "worker {} has waited {:.1f} s for {}{} of generation {} from or by worker{} {}", slot.worker_,
-      seconds_between(note.since_ns, now_ns), note.what, bucket, note.generation.value(),
-      note.neighbours.size() == 1 ? "" : "s", fmt::join(note.neighbours, ", "));
+  std::string text =
+      fmt::format("worker {} has waited {:.1f} s for {}{} of generation {}: worker{} {}", slot.worker_,
+                  seconds_between(note.since_ns, now_ns), note.what, bucket, note.generation.value(),
+                  note.neighbours.size() == 1 ? "" : "s", fmt::join(note.neighbours, ", "));
   for (const EdgeState& edge : edges) {
     if (edge.worker != slot.worker_ ||
         std::ranges::find(note.neighbours, edge.neighbour) == note.neighbours.end())
