@@ -68,10 +68,12 @@ RunTrace::RunTrace(const TrainOptions& options, Team& team, const Facts& facts)
   }
   session_ = std::make_unique<trace::Session>(trace::file_name(part_, team.local().front()), about);
   compare_clocks();
-  // Whose turn came early would else wait in its first step for those that compare still.
-  team_.broadcast(Json(true));
-  // At once: neighbours that are ahead send before this process has begun its first step.
   begin_step(facts.first_step);
+  // Everybody records before anybody steps: neighbours that are ahead send before this process has begun its
+  // first step. And all begin it together, since whose turn came early would else wait there for those that
+  // compare.
+  team_.gather(std::vector<Json>(team_.local().size(), Json(true)));
+  team_.broadcast(Json(true));
 }
 
 void RunTrace::compare_clocks() {
