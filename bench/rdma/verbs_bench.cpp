@@ -22,6 +22,7 @@
 #include "base/sysfs.hpp"
 #include "bench/rdma/counting_verbs.hpp"
 #include "launch/pmix_rendezvous.hpp"
+#include "launch/prefixed_rendezvous.hpp"
 #include "rdma/devices/paths.hpp"
 #include "rdma/devices/survey.hpp"
 #include "rdma/exchange.hpp"
@@ -36,28 +37,6 @@ struct Options {
   bool one_way = false, latency = false;
   int iterations = 10, checks = 2;
   Tuning tuning{.grace = std::chrono::seconds(20)};  // machines that are measured may be busy
-};
-
-// The job's rendezvous for one exchange of several: its keys are its own.
-class NamedMeeting final : public Rendezvous {
- public:
-  NamedMeeting(Rendezvous& whole, std::string name) : whole_(whole), name_(std::move(name) + ".") {}
-  Rank rank() const override { return whole_.rank(); }
-  int size() const override { return whole_.size(); }
-  std::string host(Rank rank) const override { return whole_.host(rank); }
-  std::string description() const override { return whole_.description(); }
-  void put(std::string_view key, std::span<const std::byte> value) override {
-    whole_.put(name_ + std::string(key), value);
-  }
-  void fence(std::chrono::milliseconds deadline) override { whole_.fence(deadline); }
-  std::vector<std::byte> get(Rank rank, std::string_view key, std::chrono::milliseconds deadline) override {
-    return whole_.get(rank, name_ + std::string(key), deadline);
-  }
-  std::vector<Rank> take_failures() override { return whole_.take_failures(); }
-
- private:
-  Rendezvous& whole_;
-  std::string name_;
 };
 
 constexpr std::chrono::milliseconds kPatience{60000};
@@ -209,7 +188,7 @@ std::vector<Value> gather(Rendezvous& meeting, std::string_view key, const Value
 
 // True when nothing was wrong.
 bool measure(Rendezvous& job, const Options& options, double mib) {
-  NamedMeeting meeting(job, fmt::format("{}", mib));
+  PrefixedRendezvous meeting(job, fmt::format("{}", mib));
   CountingVerbs verbs;
   const auto elements = std::max<std::size_t>(1, static_cast<std::size_t>(mib * (1 << 20)) / sizeof(float));
   const auto bucket =
@@ -255,7 +234,7 @@ bool measure(Rendezvous& job, const Options& options, double mib) {
 
 void measure_latency(Rendezvous& job, const Options& options) {
   if (job.size() != 2) usage_error("--latency: start two processes, not {}", job.size());
-  NamedMeeting meeting(job, "latency");
+  PrefixedRendezvous meeting(job, "latency");
   CountingVerbs verbs;
   Bench bench(verbs, meeting, options, 4, 4);
   std::vector<double> times;
