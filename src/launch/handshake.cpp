@@ -180,7 +180,8 @@ class Host {
       fail("getrandom: no random bytes");
     card_.port = listener_.port;
     auto addresses = own_addresses(settings_.interface);
-    std::ranges::stable_partition(addresses, &InterfaceAddress::loopback);
+    std::stable_partition(addresses.begin(), addresses.end(),
+                          [](const InterfaceAddress& one) { return one.loopback; });
     for (const InterfaceAddress& one : addresses) {
       card_.addresses.push_back(pack_address(one.address));
       card_.loopback += one.loopback ? 1 : 0;

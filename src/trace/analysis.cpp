@@ -59,8 +59,7 @@ struct Board {
     for (auto* lists : {&heard, &readers}) {
       for (auto& [key, ranks] : *lists) {
         std::ranges::sort(ranks);
-        const auto rest = std::ranges::unique(ranks);
-        ranks.erase(rest.begin(), rest.end());
+        ranks.erase(std::unique(ranks.begin(), ranks.end()), ranks.end());
       }
     }
   }

@@ -91,7 +91,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, std::size_t size) {
         break;
       case 2: {
         Header header;
-        std::memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof header));
+        if (!bytes.empty()) std::memcpy(&header, bytes.data(), std::min(bytes.size(), sizeof header));
         ReceiveSide side(Generation(0), {0}, true);
         const bool taken = side.header(tag_of(header.generation), header).error.empty();
         if (taken && verify(header) != HeaderFault::none) abort();

@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 #include <numeric>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "rdma/fabric/fabric.hpp"
@@ -40,8 +42,10 @@ class StagedEndpoint final : public Endpoint {
     const auto offset = static_cast<std::size_t>(
         std::accumulate(buckets_.begin(), buckets_.begin() + bucket.value(), std::size_t{0}));
     float* const copy = staging_.data() + (generation.value() % kCopies) * elements_ + offset;
-    std::ranges::copy(source, copy);
+    // What is published twice is refused; its first copy is being sent, and not to be touched.
+    if (!staged_.contains({generation, bucket.value()})) std::ranges::copy(source, copy);
     inner_.publish(generation, bucket, {copy, source.size()});
+    staged_.insert({generation, bucket.value()});
   }
   void announce(Generation generation, const Header& header) override { inner_.announce(generation, header); }
   std::vector<Arrival> await_headers(Generation generation, Deadline deadline) override {
@@ -84,6 +88,7 @@ class StagedEndpoint final : public Endpoint {
   std::vector<std::size_t> buckets_;
   std::size_t elements_;
   std::vector<float> staging_;
+  std::set<std::pair<Generation, uint32_t>> staged_;
   fabric::Fabric* watcher_;  // null: nobody watches
   std::map<Generation, std::vector<Rank>> heard_;
   std::map<Generation, std::vector<uint64_t>> readings_;
