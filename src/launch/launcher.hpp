@@ -24,7 +24,8 @@ struct Launcher {
 // allocation, but not started by srun, is none too: there SLURM_PROCID is 0 for everybody.
 std::optional<Launcher> find_launcher(const Environment& environment);
 
-// Which of its node's processes this is, from 0, where the launcher says so by environment: to share out GPUs.
+// Which of its node's processes this is, from 0, where the launcher says so by environment: to share out
+// GPUs.
 std::optional<int> local_rank(const Environment& environment);
 
 // For a person who asked for one worker per process without a launcher that offers PMIx: what was looked for,
