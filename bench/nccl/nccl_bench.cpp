@@ -16,6 +16,7 @@
 
 #include "base/clock.hpp"
 #include "base/error.hpp"
+#include "bench/gather.hpp"
 #include "bench/nccl/nccl_exchange.hpp"
 #include "launch/pmix_rendezvous.hpp"
 #include "launch/prefixed_rendezvous.hpp"
@@ -175,19 +176,6 @@ class AllReduce final : public Way {
   std::unique_ptr<NcclAllReduce> reduce_;
 };
 
-// A number of every process, in the order of ranks.
-template <typename Value>
-std::vector<Value> gather(Rendezvous& job, const std::string& key, const Value& value) {
-  job.put(key, std::as_bytes(std::span(&value, 1)));
-  job.fence(kPatience);
-  std::vector<Value> all(static_cast<std::size_t>(job.size()));
-  for (Rank rank = 0; rank < job.size(); ++rank) {
-    const std::vector<std::byte> bytes = job.get(rank, key, kPatience);
-    std::memcpy(&all[static_cast<std::size_t>(rank)], bytes.data(), std::min(bytes.size(), sizeof value));
-  }
-  return all;
-}
-
 // True when nothing was wrong.
 bool measure(Rendezvous& job, const Options& options, Model& model, Way& way) {
   uint64_t round = 0;
@@ -201,8 +189,8 @@ bool measure(Rendezvous& job, const Options& options, Model& model, Way& way) {
   for (int i = 0; i < options.iterations; ++i, ++round) way.run(round);
   const double seconds = seconds_between(begin, monotonic_ns()) / options.iterations;
   const double bytes = static_cast<double>(model.all().size_bytes());
-  const auto times = gather(job, "seconds", seconds);
-  const auto wrongs = gather(job, "wrong", wrong);
+  const auto times = gather(job, "seconds", seconds, kPatience);
+  const auto wrongs = gather(job, "wrong", wrong, kPatience);
   const int64_t all_wrong = std::accumulate(wrongs.begin(), wrongs.end(), int64_t{0});
   if (job.rank() == 0) {
     const double slowest = std::ranges::max(times), algbw = bytes / slowest * 1e-9;

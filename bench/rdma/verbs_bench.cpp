@@ -20,6 +20,7 @@
 #include "base/clock.hpp"
 #include "base/error.hpp"
 #include "base/sysfs.hpp"
+#include "bench/gather.hpp"
 #include "bench/rdma/counting_verbs.hpp"
 #include "launch/pmix_rendezvous.hpp"
 #include "launch/prefixed_rendezvous.hpp"
@@ -173,19 +174,6 @@ class Bench {
   uint64_t generation_ = 0;
 };
 
-// A number of every worker, in the order of ranks.
-template <typename Value>
-std::vector<Value> gather(Rendezvous& meeting, std::string_view key, const Value& value) {
-  meeting.put(key, std::as_bytes(std::span(&value, 1)));
-  meeting.fence(kPatience);
-  std::vector<Value> all(static_cast<std::size_t>(meeting.size()));
-  for (Rank rank = 0; rank < meeting.size(); ++rank) {
-    const std::vector<std::byte> bytes = meeting.get(rank, key, kPatience);
-    std::memcpy(&all[static_cast<std::size_t>(rank)], bytes.data(), std::min(bytes.size(), sizeof value));
-  }
-  return all;
-}
-
 // True when nothing was wrong.
 bool measure(Rendezvous& job, const Options& options, double mib) {
   PrefixedRendezvous meeting(job, fmt::format("{}", mib));
@@ -210,8 +198,8 @@ bool measure(Rendezvous& job, const Options& options, double mib) {
   const double seconds = seconds_between(begin, monotonic_ns()) / options.iterations;
   const double processor = progress_seconds() - processor_before;
   const CountingVerbs::Counts after = verbs.counts();
-  const std::vector<double> times = gather(meeting, "seconds", seconds);
-  const std::vector<int64_t> wrongs = gather(meeting, "wrong", wrong);
+  const std::vector<double> times = bench::gather(meeting, "seconds", seconds, kPatience);
+  const std::vector<int64_t> wrongs = bench::gather(meeting, "wrong", wrong, kPatience);
   const double slowest = std::ranges::max(times);
   const int64_t all_wrong = std::accumulate(wrongs.begin(), wrongs.end(), int64_t{0});
   if (meeting.rank() == 0) {

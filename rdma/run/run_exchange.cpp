@@ -112,8 +112,7 @@ class RunExchange final : public Exchange {
     const SlotLayout layout(plan_.buckets, options_.tuning.wire_type);
     std::size_t bytes = 0;
     for (const EdgePlan& edge : plan_.edges) {
-      const bool by_verbs = links_ == nullptr || !links_->serves(edge);
-      bytes += by_verbs && edge.receives ? layout.edge_bytes() : 0;
+      bytes += by_verbs(edge) && edge.receives ? layout.edge_bytes() : 0;
     }
     if (on_gpu() && options_.allow_staging) {
       for (const Path& path : inner.paths) {
@@ -131,9 +130,10 @@ class RunExchange final : public Exchange {
     inner.flush_cuda = [this] { gpu_->flush_writes(plan_.cuda_device); };
   }
 
+  bool by_verbs(const EdgePlan& edge) const { return links_ == nullptr || !links_->serves(edge); }
   int neighbours_by_verbs() const {
-    return static_cast<int>(std::ranges::count_if(
-        plan_.edges, [this](const EdgePlan& edge) { return links_ == nullptr || !links_->serves(edge); }));
+    return static_cast<int>(
+        std::ranges::count_if(plan_.edges, [this](const EdgePlan& edge) { return by_verbs(edge); }));
   }
 
   // Ports for this worker, chosen together with the other workers of its node, and memory enough to lock.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "report/bottom_axis.hpp"
 #include "report/format.hpp"
 #include "report/markup.hpp"
 #include "report/scale.hpp"
@@ -36,22 +37,6 @@ void draw_bar(const StackedBars& bars, std::size_t worker, const Scale& scale, d
     done += value;
   }
   page.close();
-}
-
-void draw_axis(const std::string& name, const Scale& scale, double bottom, Markup& page) {
-  const auto labels = tick_labels(scale, Quantity::plain);
-  for (std::size_t i = 0; i < scale.ticks.size(); ++i) {
-    const double x = scale.at(scale.ticks[i]);
-    page.leaf("path", {{"class", "grid"}, {"d", fmt::format("M{} {}V{}", px(x), px(kTop), px(bottom))}});
-    page.element("text", {{"class", "tick"}, {"x", px(x)}, {"y", px(bottom + 16)}, {"text-anchor", "middle"}},
-                 labels[i]);
-  }
-  page.element("text",
-               {{"class", "name"},
-                {"x", px((kLeft + kWidth - kRight) / 2)},
-                {"y", px(bottom + 36)},
-                {"text-anchor", "middle"}},
-               name);
 }
 
 void draw_legend(const StackedBars& bars, Markup& page) {
@@ -90,7 +75,9 @@ void draw_stacked_bars(const StackedBars& bars, Markup& page) {
   page.open("svg", {{"viewBox", fmt::format("0 0 {} {}", kWidth, px(bottom + kBottom))},
                     {"role", "img"},
                     {"aria-label", bars.description}});
-  draw_axis(bars.axis, scale, bottom, page);
+  draw_bottom_axis(
+      {.name = bars.axis, .top = kTop, .bottom = bottom, .middle = (kLeft + kWidth - kRight) / 2}, scale,
+      page);
   const auto stride = static_cast<std::size_t>(label_stride(row, 12));
   for (std::size_t worker = 0; worker < bars.rows.size(); ++worker) {
     const double top = kTop + static_cast<double>(worker) * row;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "report/bottom_axis.hpp"
 #include "report/format.hpp"
 #include "report/markup.hpp"
 #include "report/scale.hpp"
@@ -183,22 +184,6 @@ void draw_wire(std::vector<Bar> bars, const Interval& window, const Scale& scale
   }
 }
 
-void draw_axis(const Scale& scale, double bottom, Markup& page) {
-  const auto labels = tick_labels(scale, Quantity::plain);
-  for (std::size_t i = 0; i < scale.ticks.size(); ++i) {
-    const double x = scale.at(scale.ticks[i]);
-    page.leaf("path", {{"class", "grid"}, {"d", fmt::format("M{} {}V{}", px(x), px(kTop), px(bottom))}});
-    page.element("text", {{"class", "tick"}, {"x", px(x)}, {"y", px(bottom + 16)}, {"text-anchor", "middle"}},
-                 labels[i]);
-  }
-  page.element("text",
-               {{"class", "name"},
-                {"x", px((kLeft + kWidth - kRight) / 2)},
-                {"y", px(bottom + 34)},
-                {"text-anchor", "middle"}},
-               "milliseconds since the first worker began the step");
-}
-
 void draw_legend(bool wire, Markup& page) {
   page.open("p", {{"class", "legend"}});
   const auto entry = [&](const char* colour, const char* name) {
@@ -229,7 +214,12 @@ void draw(const Chosen& chosen, Markup& page) {
   page.open("svg", {{"viewBox", fmt::format("0 0 {} {}", kWidth, px(bottom + kBottom))},
                     {"role", "img"},
                     {"aria-label", "What each worker did during one step"}});
-  draw_axis(scale, bottom, page);
+  draw_bottom_axis({.name = "milliseconds since the first worker began the step",
+                    .top = kTop,
+                    .bottom = bottom,
+                    .middle = (kLeft + kWidth - kRight) / 2,
+                    .name_below = 34},
+                   scale, page);
   const int stride = label_stride(band, 12);
   for (std::size_t rank = 0; rank < chosen.workers.size(); ++rank) {
     const double top = kTop + static_cast<double>(rank) * band;
